@@ -1,0 +1,132 @@
+"""The command line: python -m skdcore train | sweep | show | methods."""
+
+import argparse
+import inspect
+import re
+import sys
+from pathlib import Path
+
+from skdcore import records
+from skdcore.methods import METHODS, keywords_of
+from skdcore.models import MODELS
+from skdcore.sweep import sweep
+from skdcore.train import Run, Stopped, outcome, train
+
+ALREADY_STOPPED = 3  # exit status of a run that stopped at its checkpoint and can go on
+
+
+def main(arguments=None):
+    """Runs a command; returns the exit status: 0, 1 a failed run, 2 bad input, 3 stopped at a checkpoint."""
+    chosen = parser().parse_args(arguments)
+    try:
+        return chosen.command(chosen) or 0
+    except Stopped as stopped:
+        print(stopped, file=sys.stderr)
+        return ALREADY_STOPPED
+    except (ValueError, OSError) as error:
+        print(f"skdcore: {error}", file=sys.stderr)
+        return 2
+
+
+def parser():
+    """The whole command line, as argparse sees it."""
+    top = argparse.ArgumentParser(prog="python -m skdcore", description="Self-knowledge distillation, one cell at a time.")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    for command, help_, example in (
+        (train_command, "train cells one after the other, without Dask", "--method drg+dsr"),
+        (sweep_command, "train cells side by side, on Dask", '--method vanilla "drg(k=1)+dsr" --seed 0 1 2'),
+    ):
+        name = command.__name__.removesuffix("_command")
+        epilog = f"example: python -m skdcore {name} --dataset glyphs --model resnet10_w16 {example}"
+        sub = commands.add_parser(name, help=help_, description=inspect.getdoc(command), epilog=epilog)
+        _cells(sub)
+        sub.set_defaults(command=command)
+        if command is sweep_command:
+            sub.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler, such as tcp://host:8786 (default: this machine)")
+            sub.add_argument("--workers", type=int, metavar="N", help="cells at a time on this machine (default: a GPU each, else a core each)")
+    show = commands.add_parser("show", help="a table of records", description=inspect.getdoc(show_command))
+    show.add_argument("results", nargs="?", default="results", help="folder of records (default: %(default)s)")
+    show.set_defaults(command=show_command)
+    methods = commands.add_parser("methods", help="the methods, their keywords and defaults", description=inspect.getdoc(methods_command))
+    methods.set_defaults(command=methods_command)
+    return top
+
+
+def _cells(sub):
+    sub.add_argument("--dataset", required=True, help="glyphs, cifar100 or folder:PATH")
+    sub.add_argument("--model", required=True, nargs="+", help=", ".join(MODELS))
+    sub.add_argument("--method", required=True, nargs="+", help='sums such as drg+dsr or "drg(k=1,alpha=0.1)"; see the command methods')
+    sub.add_argument("--seed", type=int, nargs="+", default=[0], help="default: 0")
+    sub.add_argument("--epochs", type=int, help="default: the data set's recipe")
+    sub.add_argument("--root", help="folder that holds the data set's files; only read")
+    sub.add_argument("--results", default="results", help="folder for records and checkpoints (default: %(default)s)")
+    sub.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
+    sub.add_argument("--precision", choices=["fp32", "bf16"], help="default: fp32 on a CPU, bf16 on CUDA")
+    sub.add_argument("--budget", type=duration, metavar="TIME", help="stop at a checkpoint after this time, such as 9m or 1h30m")
+
+
+def duration(text):
+    """Seconds of a time such as 90s, 9m or 1h30m."""
+    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text)
+    hours, minutes, seconds = (int(part or 0) for part in match.groups()) if match else (0, 0, 0)
+    if not (total := 3600 * hours + 60 * minutes + seconds):
+        raise argparse.ArgumentTypeError(f"{text!r}: a time such as 90s, 9m or 1h30m")
+    return total
+
+
+def runs(chosen):
+    """The cells of a command line: seed by seed, and in each seed the methods in the order given."""
+    return [
+        Run(chosen.dataset, model, method, seed, chosen.epochs, chosen.precision)
+        for model in chosen.model
+        for seed in chosen.seed
+        for method in chosen.method
+    ]
+
+
+def train_command(chosen):
+    """Train the cells one after the other, in the order given (all methods of a seed, then the next seed).
+
+    Each leaves a record; one that is there already is not trained again; one that was stopped goes on from its checkpoint.  The
+    final test accuracy is printed last.
+    """
+    import time
+
+    end = time.monotonic() + chosen.budget if chosen.budget else None
+    status = 0
+    for run in runs(chosen):
+        budget = max(1e-3, end - time.monotonic()) if end else None
+        record = train(run, chosen.device, chosen.root, chosen.results, budget)
+        status |= _report(record)
+    return status
+
+
+def sweep_command(chosen):
+    """Train the cells side by side on Dask: one process of one thread for each core, or one for each GPU."""
+    where = {"root": chosen.root, "results": chosen.results, "device": chosen.device}
+    ended = sweep(runs(chosen), **where, scheduler=chosen.scheduler, budget=chosen.budget, workers=chosen.workers)
+    return max(_report(record) for record in ended)
+
+
+def _report(record):
+    failed = record["state"] == "failed"
+    print(outcome(record), file=sys.stderr if failed else sys.stdout, flush=True)
+    return int(failed)
+
+
+def show_command(chosen):
+    """A table of all records under a folder: accuracy in percent on the test part after the last epoch."""
+    if not Path(chosen.results).is_dir():
+        raise FileNotFoundError(f"{chosen.results}: no such folder of records")
+    print(records.table(records.under(chosen.results)).to_string())
+
+
+def methods_command(chosen):
+    """The methods with their keywords and defaults; join them with +, as in drg(k=1)+dsr."""
+    for name, function in METHODS.items():
+        keywords = ", ".join(f"{k}={v!r}" for k, v in keywords_of(function).items())
+        print(f"{name}({keywords})\n    " + inspect.getdoc(function).replace("\n", "\n    ") + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

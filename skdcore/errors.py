@@ -1,0 +1,11 @@
+"""The one way this package says that a name is not known."""
+
+from difflib import get_close_matches
+
+
+def unknown(kind, name, known):
+    """A `ValueError` that names the bad value and the near ones (all of them when none is near)."""
+    known = sorted(known)
+    near = get_close_matches(str(name), known, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
+    return ValueError(f"unknown {kind} {name!r}; {hint}")

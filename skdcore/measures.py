@@ -1,0 +1,45 @@
+"""What is measured on the test part, from its logits (N, K) and labels (N,)."""
+
+import torch
+
+from skdcore.losses import cross_entropy, softmax
+from skdcore.step import full
+
+BINS = 15  # of the calibration error, as in Guo et al., "On calibration of modern neural networks", 2017
+
+
+@torch.no_grad()
+def predict(net, data, autocast, batch=500):
+    """Logits of all images of `data` in evaluation mode, float32 (N, K), on their device."""
+    net.eval()
+    index = torch.arange(len(data), device=data.labels.device)
+    with autocast():
+        return torch.cat([full(net(data.view(chunk))) for chunk in index.split(batch)])
+
+
+def scores(logits, y):
+    """The `final` part of a record: accuracy (percent), nll and entropy (nats), ece and p_true (0 to 1)."""
+    p = softmax(logits := logits.double())
+    confidence, guess = p.max(dim=1)
+    right = (guess == y).double()
+    values = {
+        "accuracy": 100 * right.mean(),
+        "nll": cross_entropy(logits, y),
+        "ece": calibration_error(confidence, right),
+        "entropy": -torch.xlogy(p, p).sum(dim=1).mean(),
+        "p_true": p.gather(1, y[:, None]).mean(),
+    }
+    return {name: value.item() for name, value in values.items()}
+
+
+def calibration_error(confidence, right):
+    """Expected calibration error: mean over equal-width bins of |accuracy - confidence|, weighted by size."""
+    bins = (confidence * BINS).ceil().long().clamp(1, BINS) - 1
+    gaps = torch.zeros(BINS, dtype=right.dtype, device=bins.device).index_add_(0, bins, right - confidence)
+    return gaps.abs().sum() / len(bins)
+
+
+def ranked_variances(logits):
+    """Figure 3: variance over images of each ranked output, mean over ranks, of logits and of probabilities."""
+    ranked = {"var_logits": logits.sort(dim=1).values, "var_probs": softmax(logits).sort(dim=1).values}
+    return {name: values.var(dim=0, correction=0).mean().item() for name, values in ranked.items()}

@@ -1,0 +1,155 @@
+"""The networks, cut into blocks, and the auxiliary classifiers (AC) behind blocks 1 to 3.
+
+The networks are torchvision's.  For small images the stem is the CIFAR one: a 3x3 convolution of stride 1
+and no max-pool.  The AC is the official repository's, layer by layer (methods 2.4), with global pooling.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from skdcore.errors import unknown
+from skdcore.vision import torchvision
+
+resnet = torchvision.models.resnet
+
+
+class Network(nn.Module):
+    """A torchvision network `base` seen as blocks and a head, with an exit (an AC) after blocks 1 to 3.
+
+    `base` alone is what is deployed, and its state dict is torchvision's.  Exits and `parts` (modules of a
+    method's own) are for training.  Input: float (B, 3, side, side), float32 or under autocast.
+    """
+
+    def __init__(self, base, blocks, top, widths):
+        super().__init__()
+        self.base = base
+        self.blocks, self.top = blocks, top  # tuples: their parameters are base's, and registered once
+        classes = top[-1].out_features
+        self.exits = nn.ModuleList(AuxiliaryClassifier(k, widths[k - 1], classes) for k in (1, 2, 3))
+        self.parts = nn.ModuleDict()
+
+    def features(self, x):
+        """Outputs of the four blocks, shallow to deep, each (B, C, H, W)."""
+        outputs = []
+        for block in self.blocks:
+            x = block(x)
+            outputs.append(x)
+        return outputs
+
+    def head(self, last):
+        """Logits z, (B, K), from the last block's output."""
+        for layer in self.top:
+            last = layer(last)
+        return last
+
+    def forward(self, x):
+        """Logits z, (B, K); no exit takes part."""
+        return self.head(self.features(x)[-1])
+
+
+class AuxiliaryClassifier(nn.Module):
+    """g of section IV-A: gate * feature -> separable convolutions -> global pool -> linear, for block `k`.
+
+    Each of its 4 - k separable convolutions halves the side and doubles the width.
+    """
+
+    def __init__(self, k, width, classes):
+        super().__init__()
+        self.gate = nn.Sequential(
+            SeparableConv(width, width, stride=2),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+            nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True),
+            nn.Sigmoid(),
+        )
+        tower = [SeparableConv(width << i, width << i + 1, stride=2) for i in range(4 - k)]
+        self.tower = nn.Sequential(*tower, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.linear = nn.Linear(width << 4 - k, classes)
+
+    def forward(self, feature):
+        """Logits z', (B, K).  Raises ValueError for a feature map whose side is odd: the gate cannot halve it."""
+        if feature.shape[2] % 2 or feature.shape[3] % 2:
+            height, width = feature.shape[2:]
+            raise ValueError(f"an auxiliary classifier needs feature maps of even sides, not {height}x{width}")
+        return self.linear(self.tower(self.gate(feature) * feature))
+
+
+class SeparableConv(nn.Sequential):
+    """Depthwise 3x3 and pointwise 1x1, twice; the first depthwise one carries the stride."""
+
+    def __init__(self, c_in, c_out, stride):
+        super().__init__(
+            Depthwise(c_in, c_in, 3, stride, padding=1, groups=c_in, bias=False),
+            nn.Conv2d(c_in, c_in, 1, bias=False),
+            nn.BatchNorm2d(c_in),
+            nn.ReLU(),
+            Depthwise(c_in, c_in, 3, 1, padding=1, groups=c_in, bias=False),
+            nn.Conv2d(c_in, c_out, 1, bias=False),
+            nn.BatchNorm2d(c_out),
+            nn.ReLU(),
+        )
+
+
+class Depthwise(nn.Conv2d):
+    """A depthwise convolution; on a CPU one with a stride runs in float32, 10 to 30 times faster than in bf16."""
+
+    def forward(self, x):
+        if x.device.type != "cpu" or self.stride == (1, 1) or x.dtype == torch.float64:
+            return super().forward(x)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(x.float())
+
+
+def _cifar_stem(c_out):
+    conv = nn.Conv2d(3, c_out, 3, stride=1, padding=1, bias=False)
+    nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")  # as torchvision's other layers
+    return conv
+
+
+def _resnet(base, side):
+    if side < 128:
+        base.conv1, base.maxpool = _cifar_stem(base.bn1.num_features), nn.Identity()
+    stem = nn.Sequential(base.conv1, base.bn1, base.relu, base.maxpool)
+    blocks = (nn.Sequential(*stem, base.layer1), base.layer2, base.layer3, base.layer4)
+    c = base.fc.in_features // 8
+    return Network(base, blocks, (base.avgpool, nn.Flatten(), base.fc), (c, 2 * c, 4 * c))
+
+
+class _Narrow(resnet.ResNet):
+    """torchvision's ResNet at a quarter of its widths: 16, 32, 64, 128."""
+
+    def _make_layer(self, block, planes, blocks, **kwargs):
+        if planes == 64:
+            self.inplanes = 16
+        return super()._make_layer(block, planes // 4, blocks, **kwargs)
+
+
+def resnet18(classes, side):
+    """ResNet-18 [30]."""
+    return _resnet(torchvision.models.resnet18(num_classes=classes), side)
+
+
+def resnet10_w16(classes, side):
+    """The small network of this study: one basic block a stage, widths 16 to 128."""
+    base = _Narrow(resnet.BasicBlock, [1, 1, 1, 1], num_classes=classes)
+    base.bn1 = nn.BatchNorm2d(16)
+    base.fc = nn.Linear(128, classes)
+    base.conv1 = nn.Conv2d(3, 16, 7, stride=2, padding=3, bias=False)
+    return _resnet(base, side)
+
+
+MODELS = {make.__name__: make for make in (resnet18, resnet10_w16)}
+
+
+def network(name, classes, side=32):
+    """The network `name` with `classes` outputs, freshly initialised from torch's random state.
+
+    `side` is the image side in pixels: below 128 the stem is the CIFAR one, else torchvision's own.
+    Raises ValueError for an unknown name (the near ones are named) or fewer than two classes.
+    """
+    if name not in MODELS:
+        raise unknown("model", name, MODELS)
+    if classes < 2:
+        raise ValueError(f"classes={classes}: a classifier needs at least 2")
+    return MODELS[name](classes, side).to(memory_format=torch.channels_last)

@@ -1,0 +1,147 @@
+"""Records: one JSON file a finished (or failed) run, the only source of a number on a page.
+
+    <results>/<dataset>/<model>/<method>/e<epochs>-<precision>/<seed>.json
+
+A record is checked against `SCHEMA` when it is written and when it is read.  It answers a cell when every
+parameter of `run` and the data's checksum are the same; what machine and code made it is provenance.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from urllib.parse import quote
+
+from filelock import FileLock
+
+try:
+    from jsonschema import Draft202012Validator
+except ImportError:  # a bare training machine: its records are checked where they are read
+    Draft202012Validator = None
+
+NUMBER, TEXT, SERIES = {"type": "number"}, {"type": "string"}, {"type": "array", "items": {"type": "number"}}
+
+
+def _object(required, **properties):
+    return {"type": "object", "required": required.split(), "properties": properties}
+
+
+SCHEMA = _object(
+    "run state provenance",
+    run=_object(
+        "dataset model method seed epochs precision batch lr momentum weight_decay gamma milestones",
+        **dict.fromkeys("dataset model method".split(), TEXT),
+        seed={"type": "integer", "minimum": 0},
+        epochs={"type": "integer", "minimum": 1},
+        precision={"enum": ["fp32", "bf16"]},
+    ),
+    state={"enum": ["finished", "failed"]},
+    reason=TEXT,
+    final=_object(
+        "accuracy nll ece entropy p_true",
+        accuracy={"type": "number", "minimum": 0, "maximum": 100},
+        **dict.fromkeys("nll ece entropy p_true".split(), NUMBER),
+    ),
+    best=_object("accuracy epoch", accuracy=NUMBER, epoch={"type": "integer"}),
+    curve=_object(
+        "loss lr train test var_logits var_probs",
+        loss={"type": "object", "additionalProperties": SERIES},
+        **dict.fromkeys("lr train test var_logits var_probs".split(), SERIES),
+    ),
+    cost=_object("seconds_per_step seconds params_trained params_deployed peak_memory"),
+    provenance=_object("torch device threads code data_sha256 started ended"),
+) | {
+    "if": {"properties": {"state": {"const": "finished"}}},
+    "then": {"required": ["final", "best", "curve", "cost"]},
+    "else": {"required": ["reason"]},
+}
+
+
+def check(record, where):
+    """Raises ValueError, naming the place, unless the record has the form of `SCHEMA`."""
+    if Draft202012Validator and (error := next(Draft202012Validator(SCHEMA).iter_errors(record), None)):
+        raise ValueError(f"{where}: not a record: {error.json_path}: {error.message}")
+    lengths = {len(series) for key, series in record.get("curve", {}).items() if key != "loss"}
+    if record["state"] == "finished" and lengths != {record["run"]["epochs"]}:
+        raise ValueError(f"{where}: not a record: a curve does not have one point for each epoch")
+    return record
+
+
+def path(results, settings):
+    """Where the record of a run with these settings lives; every part is percent-encoded."""
+    dataset = settings["dataset"]
+    if dataset.startswith("folder:"):
+        folder = Path(dataset.removeprefix("folder:")).resolve()
+        dataset = f"folder-{folder.name}-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
+    parts = [dataset, settings["model"], settings["method"], f"e{settings['epochs']}-{settings['precision']}"]
+    return Path(results, *(quote(part, safe="+(),=._-") for part in parts), f"{settings['seed']}.json")
+
+
+def read(file):
+    """The record in `file`.  Raises ValueError if it is not one."""
+    try:
+        record = json.loads(Path(file).read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{file}: not a record: {error}") from None
+    return check(record, file)
+
+
+def find(results, settings, data_sha256=None):
+    """The record that answers the cell, or None.
+
+    Raises ValueError if the place is taken by a run of other settings or other data: a record is never
+    overwritten.  Without `data_sha256` (the data are not at hand) the settings alone decide.
+    """
+    file = path(results, settings)
+    if not file.exists():
+        return None
+    record = read(file)
+    found, wanted = dict(record["run"]), dict(settings)
+    if data_sha256:
+        found["data_sha256"], wanted["data_sha256"] = record["provenance"]["data_sha256"], data_sha256
+    odd = [k for k in sorted(found.keys() | wanted.keys()) if found.get(k) != wanted.get(k)]
+    if odd:
+        detail = ", ".join(f"{k} {found.get(k)} instead of {wanted.get(k)}" for k in odd)
+        raise ValueError(f"{file} is of another run ({detail}); use another results folder or move it away")
+    return record
+
+
+def write(file, record):
+    """Writes the record whole or not at all."""
+    check(record, file)
+    atomically(file, lambda temporary: temporary.write_text(json.dumps(record, indent=1) + "\n"))
+
+
+def atomically(file, save):
+    """`save(temporary)`, then the temporary file takes its place under the name `file` in one move."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
+    try:
+        save(temporary)
+        os.replace(temporary, file)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def lock(file):
+    """A lock on the cell, so that two workers never train it twice; the system frees it if one dies."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(file.with_suffix(".lock"))
+
+
+def under(results):
+    """All records under a folder, in the order of their paths."""
+    return [read(file) for file in sorted(Path(results).rglob("*.json"))]
+
+
+def table(found):
+    """The records as a pandas table, a row each: the cell, how it ended, and the final scores."""
+    import pandas
+
+    rows = []
+    for record in found:
+        cell = {key: record["run"][key] for key in ("dataset", "model", "method", "epochs", "precision", "seed")}
+        cost, made = record["cost"], record["provenance"]
+        rows.append(cell | {"state": record["state"]} | record.get("final", {}))
+        rows[-1] |= {"minutes": cost["seconds"] / 60, "device": made["device"], "threads": made["threads"]}
+    return pandas.DataFrame(rows)

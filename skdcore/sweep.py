@@ -1,0 +1,82 @@
+"""Many runs on Dask: this machine's slots by default, or a cluster by its scheduler's address."""
+
+import os
+import time
+
+import torch
+
+from skdcore.progress import Line
+from skdcore.train import Stopped, outcome, train
+
+# Dask has its workers give memory back to the system at once; a step that asks for it anew is 1.4 times slower.
+KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(2**30), "MALLOC_MMAP_THRESHOLD_": str(2**25)}
+
+
+def sweep(runs, root=None, results="results", device=None, scheduler=None, budget=None, workers=None):
+    """Trains the runs that have no record under `results` yet and returns all their records, in order.
+
+    By default each GPU of this machine is a slot, or each core is one (a process of one thread); `workers`
+    sets another number.  Give the address of a Dask scheduler to use its workers instead; they must see the
+    same `root` and `results`.  A worker that dies has its cell tried again elsewhere, from the checkpoint.
+    When `budget` seconds are over, runs stop at their checkpoints and `Stopped` is raised.  A run that
+    failed is a record too, and does not keep the others from being trained.
+    """
+    runs = list(dict.fromkeys(runs))
+    options = {"device": device, "root": root and os.path.abspath(root), "results": os.path.abspath(results)}
+    if len(runs) == 1 and scheduler is None:
+        return [train(runs[0], budget=budget, **options)]
+    deadline = time.time() + budget if budget else None  # workers share the clock, not the counter
+    with _client(scheduler, min(workers or _slots(device), len(runs))) as client, Line() as line:
+        return _gather(client, runs, line, deadline=deadline, **options)
+
+
+def _gather(client, runs, line, **options):
+    """The records of the runs, in order, with a line of progress for each cell that ends."""
+    from distributed import as_completed
+
+    futures = client.map(_cell, runs, pure=False, **options)
+    began, slots = time.monotonic(), len(client.nthreads())
+    line.show(f"0 of {len(runs)} cells done, {slots} at a time")
+    for done, future in enumerate(as_completed(futures), 1):
+        ended, minutes = future.result(), (time.monotonic() - began) / 60
+        text = ended if isinstance(ended, str) else outcome(ended)
+        line.show(f"{done} of {len(runs)} cells done, {slots} at a time, {minutes:.1f} min; last: {text}")
+    results = client.gather(futures)
+    if stopped := [text for text in results if isinstance(text, str)]:
+        raise Stopped(f"{len(stopped)} of {len(runs)} cells are not finished; the first: {stopped[0]}")
+    return results
+
+
+def _cell(run, deadline, device, **options):
+    """What a worker does: the record, or the words of `Stopped`."""
+    if device is None and torch.cuda.is_available():
+        device = _gpu()
+    budget = None if deadline is None else max(1e-3, deadline - time.time())
+    try:
+        return train(run, device, budget=budget, progress=False, **options)
+    except Stopped as stopped:
+        return str(stopped)
+
+
+def _gpu():
+    """A local cluster's workers are numbered and share out the GPUs; any other worker has its own."""
+    from distributed import get_worker
+
+    name = get_worker().name
+    return f"cuda:{name % torch.cuda.device_count()}" if isinstance(name, int) else "cuda"
+
+
+def _slots(device):
+    from dask.system import CPU_COUNT  # knows of containers
+
+    gpus = 0 if str(device).startswith("cpu") else torch.cuda.device_count()
+    return gpus or CPU_COUNT
+
+
+def _client(scheduler, workers):
+    from distributed import Client, LocalCluster
+
+    if scheduler:
+        return Client(scheduler)
+    one_thread = {"n_workers": workers, "threads_per_worker": 1, "processes": True}
+    return Client(LocalCluster(**one_thread, dashboard_address=None, memory_limit=None, env=KEEP_MEMORY))

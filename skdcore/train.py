@@ -1,0 +1,357 @@
+"""A run, and `train(run)`, which carries it out, resumes it if it was stopped, and writes its record last."""
+
+import hashlib
+import platform
+import resource
+import signal
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from skdcore import measures, records
+from skdcore.data import DATASETS, checksum, load_cached
+from skdcore.errors import unknown
+from skdcore.methods import build, canonical
+from skdcore.models import MODELS, network
+from skdcore.progress import Line
+from skdcore.step import Step
+
+SGD = {"lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4}
+RECIPES = {  # section V-A; milestones are fractions of the run
+    "cifar100": SGD | {"epochs": 200, "batch": 128, "gamma": 0.2, "milestones": [0.3, 0.6, 0.8]},
+    "glyphs": SGD | {"lr": 0.05, "epochs": 7, "batch": 25, "gamma": 0.2, "milestones": [0.3, 0.6, 0.8]},
+}
+OTHERS = SGD | {"epochs": 200, "batch": 128, "gamma": 0.1, "milestones": [0.5, 0.75]}  # Q8
+
+
+CODE = hashlib.sha256(b"".join(f.read_bytes() for f in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()[:12]
+
+
+class Stopped(Exception):
+    """The run was asked to stop; its checkpoint is written and the same call goes on from there."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One cell: a data set, a model, a method (any text of the sum; kept in canonical form) and a seed.
+
+    `epochs` None: the data set's recipe; `precision` None: fp32 on a CPU, bf16 on CUDA.
+    Raises ValueError for a name that is not known (the near ones are named) or a number out of range.
+    """
+
+    dataset: str
+    model: str
+    method: str
+    seed: int = 0
+    epochs: int | None = None
+    precision: str | None = None
+
+    def __post_init__(self):
+        if self.dataset not in DATASETS and not self.dataset.startswith("folder:"):
+            raise unknown("data set", self.dataset, [*DATASETS, "folder:PATH"])
+        if self.model not in MODELS:
+            raise unknown("model", self.model, MODELS)
+        if self.precision not in (None, "fp32", "bf16"):
+            raise unknown("precision", self.precision, ["fp32", "bf16"])
+        for name, value, least in (("epochs", self.epochs, 1), ("seed", self.seed, 0)):
+            if value is not None and (type(value) is not int or value < least):
+                raise ValueError(f"{name}={value!r}: a whole number of at least {least}")
+        object.__setattr__(self, "method", canonical(self.method))
+
+    def settings(self, device="cpu", train=None):
+        """Every parameter of the run with its defaults resolved: `run` of its record.
+
+        Given the training part, the batch is 64 for large images and never larger than the part.
+        """
+        settings = asdict(self) | RECIPES.get(self.dataset, OTHERS)
+        settings["epochs"] = self.epochs or settings["epochs"]
+        settings["precision"] = self.precision or ("bf16" if torch.device(device).type == "cuda" else "fp32")
+        if train:
+            settings["batch"] = min(64 if train.side >= 128 else settings["batch"], len(train))
+        return settings
+
+
+def learning_rate(settings, epoch):
+    """lr * gamma^(milestones passed); one at fraction f is passed from the first epoch e >= 1, e >= f * epochs."""
+    passed = sum(epoch >= max(1, f * settings["epochs"]) for f in settings["milestones"])
+    return settings["lr"] * settings["gamma"] ** passed
+
+
+def train(run, device=None, root=None, results="results", budget=None, checkpoint_minutes=1.0, progress=True):
+    """Trains the run and returns its record; a record that is there already is returned as it is.
+
+    A run that was stopped goes on from its checkpoint (beside the record's place) to the record it would have
+    had: bit for bit on a CPU.  Checkpoints are written every `checkpoint_minutes`, and on SIGINT, SIGTERM or
+    when `budget` seconds are over; then `Stopped` is raised.  A loss that is not finite ends the run with a
+    record whose state is "failed".  Bad arguments raise ValueError and write nothing.
+    """
+    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    parts = load_cached(run.dataset, root, device)
+    settings, data_sha256 = run.settings(device, parts[0]), checksum(*parts)
+    place = records.path(results, settings)
+    if record := records.find(results, settings, data_sha256):
+        return record
+    training = Training(settings, *parts, device)
+    with stop_signals(budget) as stop, records.lock(place), Line(progress) as line:
+        if record := records.find(results, settings, data_sha256):  # another worker was faster
+            return record
+        training.checkpoint = place.with_suffix(".checkpoint.pt")
+        training.provenance = {"data_sha256": data_sha256, "started": _now()}
+        training.resume()
+        record = training.run(stop, line, checkpoint_minutes * 60)
+        if record["state"] == "finished":
+            base = {k: v.cpu() for k, v in training.net.base.state_dict().items()}
+            records.atomically(place.with_suffix(".weights.pt"), lambda file: torch.save(base, file))
+        records.write(place, record)
+        training.checkpoint.unlink(missing_ok=True)
+        line.show(outcome(record))
+    return record
+
+
+def outcome(record):
+    """One line on how a run ended."""
+    run = record["run"]
+    if record["state"] == "failed":
+        return f"{run['method']} seed {run['seed']}: failed: {record['reason']}"
+    return f"{run['method']} seed {run['seed']}: test accuracy {record['final']['accuracy']:.2f} %"
+
+
+class Training:
+    """A run under way: everything that a checkpoint holds, and the loop over it."""
+
+    def __init__(self, settings, train, test, device):
+        self.settings, self.train, self.test, self.device = settings, train, test, device
+        torch.manual_seed(settings["seed"])
+        self.net = network(settings["model"], len(train.classes), train.side).to(device)
+        self.losses = build(settings["method"])
+        self.memories, self.curve = {}, {}
+        self.epoch = self.at = 0  # epochs done, steps of this epoch done
+        self.seconds = {"training": 0.0, "all": 0.0}
+        trained = self.dry_step()
+        self.optimizer = torch.optim.SGD(
+            trained, settings["lr"], settings["momentum"], weight_decay=settings["weight_decay"], fused=True
+        )
+
+    def dry_step(self):
+        """One step that leaves no trace but the method's parts; returns the parameters that it trains.
+
+        It raises what a bad argument raises before anything is written.
+        """
+        self.net.train()
+        state = torch.get_rng_state(), {k: v.clone() for k, v in self.net.named_buffers()}
+        cuda = torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
+        index = torch.arange(self.settings["batch"], device=self.device)
+        losses, _ = self.forward(index, {})
+        self.terms = list(losses)
+        sum(losses.values()).backward()
+        with torch.no_grad():
+            for name, buffer in self.net.named_buffers():
+                if name in state[1]:  # a part made just now starts from its own
+                    buffer.copy_(state[1][name])
+        torch.set_rng_state(state[0])
+        if cuda is not None:
+            torch.cuda.set_rng_state(cuda, self.device)
+        trained = [p for p in self.net.parameters() if p.grad is not None]
+        self.net.zero_grad(set_to_none=True)
+        return trained
+
+    def forward(self, index, memories):
+        """The losses by term on a batch, and how many of it were classified rightly."""
+        s = Step(net=self.net, data=self.train, index=index, epoch=self.epoch, epochs=self.settings["epochs"], memories=memories)
+        with self.autocast():
+            losses = self.losses(s)
+        return losses, (s.z.argmax(dim=1) == s.y).sum()
+
+    def autocast(self):
+        """bf16 for the network where the precision asks for it; weights, statistics and losses stay float32."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings["precision"] == "bf16")
+
+    def step(self, index):
+        """One SGD step; the losses and hits go to the epoch's meters on the device."""
+        losses, hits = self.forward(index, self.memories)
+        self.optimizer.zero_grad(set_to_none=True)
+        sum(losses.values()).backward()
+        self.optimizer.step()
+        self.meter[self.at] = torch.stack([*losses.values(), hits]).detach()
+
+    def begin_epoch(self):
+        """Draws the epoch's batches (the last incomplete one is dropped) and empties the meters."""
+        n, batch = len(self.train), self.settings["batch"]
+        self.batches = torch.randperm(n, device=self.device)[: n - n % batch].view(-1, batch)
+        self.meter = torch.zeros(len(self.batches), len(self.terms) + 1, device=self.device)
+
+    def run(self, stop, line, checkpoint_seconds):
+        """The loop.  Returns the record; raises `Stopped` once `stop` gives a reason."""
+        saved = began = time.monotonic()
+        while self.epoch < self.settings["epochs"]:
+            if self.at == 0:
+                self.begin_epoch()
+            for group in self.optimizer.param_groups:
+                group["lr"] = learning_rate(self.settings, self.epoch)
+            self.net.train()
+            for index in self.batches[self.at :]:
+                if (reason := stop()) or time.monotonic() - saved > checkpoint_seconds:
+                    began = self.clock(began)
+                    self.save()
+                    saved = time.monotonic()
+                    if reason:
+                        raise Stopped(f"{self.headline()}: {reason}; the same command goes on from there")
+                self.step(index)
+                self.at += 1
+                line.update(self.headline)
+            began = self.clock(began, training=True)
+            if bad := self.first_bad_step():
+                return self.record("failed", reason=f"the loss is not finite at epoch {self.epoch + 1}, step {bad}")
+            self.end_epoch()
+            began = self.clock(began)
+        return self.record("finished")
+
+    def first_bad_step(self):
+        """Number (from 1) of the epoch's first step with a loss that is not finite, or None."""
+        bad = (~self.meter.isfinite().all(dim=1)).nonzero()
+        return int(bad[0]) + 1 if len(bad) else None
+
+    def end_epoch(self):
+        """Reads the meters, evaluates on all test images, and adds a point to every curve."""
+        *losses, hits = self.meter.mean(dim=0).tolist()
+        logits = measures.predict(self.net, self.test, self.autocast)
+        self.scores = measures.scores(logits, self.test.labels)
+        point = {f"loss {term}": loss for term, loss in zip(self.terms, losses, strict=True)}
+        point |= {"lr": learning_rate(self.settings, self.epoch), "train": 100 * hits / self.settings["batch"]}
+        point |= {"test": self.scores["accuracy"]} | measures.ranked_variances(logits)
+        for key, value in point.items():
+            self.curve.setdefault(key, []).append(value)
+        self.epoch, self.at = self.epoch + 1, 0
+
+    def clock(self, began, training=False):
+        """Adds the seconds since `began` to the account and returns the time now."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        now = time.monotonic()
+        self.seconds["all"] += now - began
+        self.seconds["training"] += (now - began) * training
+        return now
+
+    def headline(self):
+        """Where the run stands, in a line."""
+        run, steps = self.settings, len(self.batches)
+        accuracy = f", test accuracy {self.curve['test'][-1]:.2f} %" if self.curve else ""
+        return (
+            f"{run['dataset']} {run['model']} {run['method']} seed {run['seed']}: "
+            f"epoch {min(self.epoch + 1, run['epochs'])}/{run['epochs']}, step {self.at}/{steps}{accuracy}"
+        )
+
+    def record(self, state, reason=None):
+        """The record of section 5 of the protocol: see `records.SCHEMA`."""
+        curve = {key: series for key, series in self.curve.items() if not key.startswith("loss ")}
+        curve["loss"] = {term: self.curve.get(f"loss {term}", []) for term in self.terms}
+        record = {"run": self.settings, "state": state}
+        if state == "failed":
+            record |= {"reason": reason}
+        else:
+            best = max(range(self.epoch), key=lambda e: self.curve["test"][e])
+            record |= {"final": self.scores, "best": {"accuracy": self.curve["test"][best], "epoch": best + 1}}
+            record |= {"curve": curve}
+        return record | {"cost": self.cost(), "provenance": self.provenance | provenance(self.device)}
+
+    def cost(self):
+        """What depends on the machine's speed, and the parameter counts."""
+        steps = max(1, self.epoch * len(self.batches))
+        cuda = self.device.type == "cuda"
+        peak = torch.cuda.max_memory_allocated(self.device) if cuda else _peak_resident()
+        return {
+            "seconds_per_step": self.seconds["training"] / steps,
+            "seconds": self.seconds["all"],
+            "params_trained": sum(p.numel() for group in self.optimizer.param_groups for p in group["params"]),
+            "params_deployed": sum(p.numel() for p in self.net.base.parameters()),
+            "peak_memory": peak,
+        }
+
+    KEPT = ("memories", "curve", "epoch", "at", "seconds", "batches", "meter", "settings", "provenance")
+
+    def save(self):
+        """Writes the checkpoint: all that the run's future depends on."""
+        state = {name: getattr(self, name) for name in self.KEPT}
+        state |= {"net": self.net.state_dict(), "optimizer": self.optimizer.state_dict()}
+        state |= {"random": torch.get_rng_state(), "threads": torch.get_num_threads()}
+        if self.device.type == "cuda":
+            state["cuda"] = torch.cuda.get_rng_state(self.device)
+        records.atomically(self.checkpoint, lambda file: torch.save(state, file))
+
+    def resume(self):
+        """Goes on from the checkpoint, if there is one of this very run, with its number of threads."""
+        if not self.checkpoint.exists():
+            return
+        state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
+        same = state["settings"] == self.settings
+        if not same or state["provenance"]["data_sha256"] != self.provenance["data_sha256"]:
+            raise ValueError(f"{self.checkpoint} is of a run with other settings or data; move it away to start anew")
+        for name in self.KEPT:
+            setattr(self, name, state[name])
+        self.net.load_state_dict(state["net"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        torch.set_num_threads(state["threads"])
+        torch.set_rng_state(state["random"].cpu())
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(state["cuda"].cpu(), self.device)
+
+
+@contextmanager
+def stop_signals(budget=None):
+    """Yields a function that gives the reason to stop, or None.
+
+    SIGINT and SIGTERM are reasons where handlers can be set (a main thread); elsewhere, as in a Dask
+    worker, periodic checkpoints stand in for them.
+    """
+    deadline = time.monotonic() + budget if budget else float("inf")
+    caught = []
+    names = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    before = {name: signal.signal(name, lambda number, _: caught.append(number)) for name in names}
+    try:
+        yield lambda: (
+            f"stopped by {signal.Signals(caught[0]).name}"
+            if caught
+            else "the time budget is used up"
+            if time.monotonic() > deadline
+            else None
+        )
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+
+def provenance(device):
+    """What made a number: versions, device, threads and a hash of this package's code; no host's name."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    return {
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "device": name,
+        "threads": torch.get_num_threads(),
+        "code": CODE,
+        "ended": _now(),
+    }
+
+
+def _processor():
+    """The processor's model name: Linux tells it in /proc, others through `platform`."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _peak_resident():
+    """Largest resident memory of this process so far, in bytes (Linux counts KiB, macOS bytes)."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
+
+
+def _now():
+    return datetime.now(UTC).isoformat(timespec="seconds")
