@@ -1,0 +1,152 @@
+"""What the tests share: a tiny data set inside this process, a folder of images for other processes, a step."""
+
+import copy
+import os
+import re
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import skdcore.data
+import skdcore.train
+from skdcore.data import DATASETS, Data, glyphs
+from skdcore.models import network
+from skdcore.step import Step
+from skdcore.train import RECIPES, Run, train
+
+PROJECT = Path(__file__).parents[1]
+STEPS = 5  # of an epoch of `tiny`
+
+
+@pytest.fixture(autouse=True)
+def one_thread_and_seeded():
+    """Every test begins with one thread and a seeded random state, whatever the one before left."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def glyph_parts():
+    return glyphs()
+
+
+@pytest.fixture(scope="session")
+def tiny_parts(glyph_parts):
+    """10 classes of glyphs: 100 images to train on, 50 to test."""
+    (train_images, train_labels), (test_images, test_labels), characters = glyph_parts
+    chosen = [(labels < 10).nonzero().flatten() for labels in (train_labels, test_labels)]
+    first, second = chosen[0][:100], chosen[1][:50]
+    return (train_images[first], train_labels[first]), (test_images[second], test_labels[second]), characters[:10]
+
+
+@pytest.fixture
+def tiny(tiny_parts, monkeypatch):
+    """Makes `tiny` a data set with a recipe: 3 epochs of 5 steps, cropped and mirrored at random.  Gives its name."""
+    monkeypatch.setitem(DATASETS, "tiny", lambda root: copy.deepcopy(tiny_parts))
+    monkeypatch.setitem(RECIPES, "tiny", RECIPES["glyphs"] | {"epochs": 3, "batch": 100 // STEPS})
+    skdcore.data.load_cached.cache_clear()
+    yield "tiny"
+    skdcore.data.load_cached.cache_clear()
+
+
+@pytest.fixture
+def fit(tiny, tmp_path):
+    """Trains a method on `tiny` without a word and returns its record."""
+
+    def fit(method="vanilla", results=tmp_path / "results", seed=0, **options):
+        return train(Run(tiny, "resnet10_w16", method, seed), device="cpu", results=results, progress=False, **options)
+
+    return fit
+
+
+@pytest.fixture
+def stop_after(monkeypatch):
+    """Makes runs stop just before the given step (counted from 0 over the epochs of this call); None: never."""
+
+    def stop_after(step):
+        @contextmanager
+        def stop_signals(budget=None):
+            left = iter(range(step)) if step is not None else iter(int, 1)
+            yield lambda: "the test says so" if next(left, None) is None else None
+
+        monkeypatch.setattr(skdcore.train, "stop_signals", stop_signals)
+
+    return stop_after
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """An image folder of 2 classes, 6 + 3 images each, of several sizes and formats; classes have awkward names."""
+    top, chance = tmp_path_factory.mktemp("pets"), np.random.default_rng(0)
+    for part, count in (("train", 6), ("test", 3)):
+        for label, name in enumerate(("a cat's", "dög+1")):
+            (top / part / name).mkdir(parents=True)
+            for i in range(count):
+                pixels = chance.integers(0, 128, (32 + i, 36, 3), dtype=np.uint8) + np.uint8(100 * label)
+                Image.fromarray(pixels).save(top / part / name / f"{i}.{('png', 'jpg', 'bmp')[i % 3]}")
+    return top
+
+
+@pytest.fixture
+def python():
+    """Starts `python ARGUMENTS` from the project's root, on one thread; kills what the test left running."""
+    started = []
+
+    def python(*arguments, **options):
+        settings = {"cwd": PROJECT, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        path = os.pathsep.join([str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+        started.append(subprocess.Popen([sys.executable, *map(str, arguments)], **settings | {"env": env} | options))
+        return started[-1]
+
+    yield python
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def make_step(tiny_parts):
+    """A function that makes a `Step` on a small network, with further values of its own set beforehand."""
+    data = Data(*tiny_parts[0], tiny_parts[2])
+    net = network("resnet10_w16", 10, side=16)
+
+    def make_step(memories=None, **values):
+        step = Step(net=net, data=data, index=torch.arange(8) * 12, epoch=0, epochs=2, memories={} if memories is None else memories)
+        for name, value in values.items():
+            setattr(step, name, value)
+        return step
+
+    return make_step
+
+
+def same(one, other):
+    """True if two nests of dicts, lists and tensors agree bit for bit."""
+    if isinstance(one, torch.Tensor):
+        return one.dtype == other.dtype and torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[k], other[k]) for k in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other
+
+
+def timeless(record):
+    """A record without what depends on machine and time."""
+    return {key: value for key, value in record.items() if key not in ("cost", "provenance")}
+
+
+def files(results):
+    """What stands under a results folder, without locks."""
+    return sorted(p.relative_to(results).as_posix() for p in Path(results).rglob("*") if p.is_file() and p.suffix != ".lock")
+
+
+def kinds(results):
+    """The endings of the files under a results folder: what there is beside a record."""
+    return {re.sub(r"^\d+", "", file.rpartition("/")[2]) for file in files(results)}
