@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 import skdcore.data
+import skdcore.methods
 import skdcore.train
 from skdcore.data import DATASETS, Data, glyphs
 from skdcore.models import network
@@ -124,6 +125,12 @@ def make_step(tiny_parts):
         return step
 
     return make_step
+
+
+@pytest.fixture
+def spare_methods(monkeypatch):
+    """A copy of the table of methods, so that a test may register methods of its own."""
+    monkeypatch.setattr(skdcore.methods, "METHODS", dict(skdcore.methods.METHODS))
 
 
 def same(one, other):
