@@ -1,0 +1,380 @@
+"""Data sets: views against a slow literal loop, partners, the embedded glyphs, CIFAR-100's files, folders."""
+
+import hashlib
+import os
+import pickle
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import files
+from PIL import Image
+
+from skdcore import data
+from skdcore.data import MEAN, STD, Data, checksum, load
+from skdcore.train import Run, train
+
+CIFAR = Path(os.environ.get("SKD_DATA", "data"))
+needs_cifar = pytest.mark.skipif(
+    not (CIFAR / "cifar-100-python" / "train").is_file(), reason=f"no real CIFAR-100 under {CIFAR} (set SKD_DATA)"
+)
+
+
+def some(n=40, side=16, **options):
+    """Random images of 4 classes, of which class 2 has one image."""
+    images = torch.randint(256, (n, 3, side, side), dtype=torch.uint8)
+    labels = torch.tensor([0, 1, 3])[torch.randint(3, (n,))]
+    labels[7] = 2
+    return Data(images, labels, "abcd", **options)
+
+
+# --- views ---
+
+
+def normalised(pixel, channel):
+    return (pixel / 255 - MEAN[channel]) / STD[channel]
+
+
+@pytest.mark.parametrize("flip", [True, False])
+def test_a_view_is_crop_flip_and_normalisation_of_each_image_over_the_same_random_draws(flip):
+    part, index = some(padding=2, flip=flip), torch.tensor([3, 11, 3, 39, 0, 25])
+    torch.manual_seed(5)
+    got = part.view(index)
+    torch.manual_seed(5)
+    rows, columns = torch.randint(5, (6, 1)), torch.randint(5, (6, 1))
+    mirrored = torch.rand(6, 1) < 0.5 if flip else torch.zeros(6, 1)
+    expected = torch.empty(6, 3, 16, 16)
+    for i, chosen in enumerate(index):
+        for c in range(3):
+            for h in range(16):
+                for w in range(16):
+                    y, x = h + rows[i] - 2, (15 - w if mirrored[i] else w) + columns[i] - 2
+                    inside = 0 <= y < 16 and 0 <= x < 16
+                    expected[i, c, h, w] = normalised(int(part.images[chosen, c, y, x]) if inside else 0, c)
+    torch.testing.assert_close(got, expected, atol=1e-5, rtol=0)
+    assert len({*rows.flatten().tolist(), *columns.flatten().tolist()}) > 2, "the draws try several places"
+
+
+def test_a_view_without_augmentation_is_the_image_itself_and_draws_nothing():
+    part, before = some(), torch.get_rng_state()
+    x = part.view(torch.tensor([4, 2]))
+    assert torch.equal(torch.get_rng_state(), before)
+    exact = (part.images[[4, 2]].double() / 255 - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
+    torch.testing.assert_close(x.double(), exact, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("padding", [0, 2])
+def test_a_view_is_float32_and_channels_last_and_the_images_stay_uint8(padding):
+    part = some(padding=padding, flip=bool(padding))
+    x = part.view(torch.arange(5))
+    assert x.shape == (5, 3, 16, 16) and x.dtype == torch.float32
+    assert x.is_contiguous(memory_format=torch.channels_last)
+    assert part.images.dtype == torch.uint8 and part.images.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_views_are_crops_of_every_place_and_mirrored_half_of_the_time():
+    """One lit pixel in the middle of 16 x 16: after padding by 2 it lands on 5 x 5 places, twice (mirrored)."""
+    images = torch.zeros(1, 3, 16, 16, dtype=torch.uint8)
+    images[0, :, 7, 5] = 255
+    x = Data(images, [0], "ab", padding=2, flip=True).view(torch.zeros(4000, dtype=torch.int64))
+    places, times = (x[:, 0] > 0).nonzero()[:, 1:].unique(dim=0, return_counts=True)
+    assert {tuple(p) for p in places.tolist()} == {(h, w) for h in range(5, 10) for w in (*range(3, 8), *range(8, 13))}
+    assert times.min() > 4000 / 50 / 2 and times.max() < 4000 / 50 * 2
+
+
+def test_views_of_one_image_differ_and_the_same_seed_repeats_them():
+    part, index = some(padding=2, flip=True), torch.zeros(8, dtype=torch.int64)
+    first = part.view(index)
+    assert len(first.unique(dim=0)) > 1 and not torch.equal(first, part.view(index))
+    torch.manual_seed(0)
+    one = part.view(index)
+    torch.manual_seed(0)
+    assert torch.equal(one, part.view(index))
+
+
+# --- partners ---
+
+
+def test_partners_have_the_anchors_class_and_cover_it_evenly():
+    part = some()
+    y = part.labels.repeat(100)
+    chosen = part.partners(y)
+    assert chosen.dtype == torch.int64 and torch.equal(part.labels[chosen], y)
+    for label in range(4):
+        members, times = chosen[y == label].unique(return_counts=True)
+        assert torch.equal(members, (part.labels == label).nonzero().flatten())
+        assert times.min() > 60 and times.max() < 140  # 100 expected, a standard deviation of 10
+
+
+# --- checksum ---
+
+
+def test_checksum_is_of_pixels_row_by_row_and_labels():
+    train, test = some(12), some(9)
+    digest = hashlib.sha256()
+    for part in (train, test):
+        digest.update(np.ascontiguousarray(part.images.numpy().transpose(0, 2, 3, 1)).tobytes())
+        digest.update(part.labels.numpy().astype("<i8").tobytes())
+    assert checksum(train, test) == digest.hexdigest()
+
+
+@pytest.mark.parametrize("part", [0, 1])
+@pytest.mark.parametrize("what", ["images", "labels"])
+def test_checksum_changes_with_one_pixel_or_label(part, what):
+    parts = some(), some()
+    before = checksum(*parts)
+    values = getattr(parts[part], what).view(-1) if what == "labels" else getattr(parts[part], what)[3, 1, 2]
+    values[4] ^= 1
+    assert checksum(*parts) != before
+
+
+# --- glyphs ---
+
+GLYPHS = "c0357c38ed221d35ec0e587412f2eb588c49577434f78f99aeebb3c92add776c"
+
+
+def test_glyphs_are_the_same_on_every_machine_and_whatever_the_random_state():
+    """Drawn in integers and float64 from an embedded file by a generator of their own, so the checksum is pinned."""
+    torch.manual_seed(123)
+    before = torch.get_rng_state()
+    train, test = load("glyphs")
+    assert torch.equal(torch.get_rng_state(), before)
+    assert checksum(train, test) == GLYPHS
+
+
+def test_glyphs_are_100_classes_of_20_and_10_images(glyph_parts):
+    train, test = load("glyphs")
+    assert len(train.classes) == len(set(train.classes)) == 100 and train.classes == test.classes
+    assert train.counts.tolist() == 100 * [20] and test.counts.tolist() == 100 * [10]
+    assert train.images.shape == (2000, 3, 16, 16) and test.images.shape == (1000, 3, 16, 16)
+    assert not any(torch.equal(a, b) for a, b in zip(train.images[:1000], test.images, strict=True))
+
+
+def test_glyphs_are_neither_cropped_nor_mirrored():
+    part, _ = load("glyphs")
+    assert torch.equal(part.view(torch.arange(9)), part.view(torch.arange(9)))
+
+
+# --- CIFAR-100 ---
+
+
+@pytest.fixture(scope="module")
+def cifar():
+    return load("cifar100", CIFAR)
+
+
+@needs_cifar
+def test_cifar100_has_its_published_numbers(cifar):
+    train, test = cifar
+    assert (len(train), len(test), len(train.classes)) == (50_000, 10_000, 100)
+    assert train.counts.tolist() == 100 * [500] and test.counts.tolist() == 100 * [100]
+    assert train.classes == sorted(train.classes) and train.classes[0] == "apple" and train.classes[99] == "worm"
+
+
+@needs_cifar
+@pytest.mark.parametrize("part, name", [(0, "train"), (1, "test")])
+def test_cifar100_is_what_its_files_hold(cifar, part, name):
+    """Read anew without torchvision: a row of a file is the red, then the green, then the blue pixels."""
+    with (CIFAR / "cifar-100-python" / name).open("rb") as file:
+        raw = pickle.load(file, encoding="latin1")
+    assert torch.equal(cifar[part].images, torch.from_numpy(raw["data"]).view(-1, 3, 32, 32))
+    assert cifar[part].labels.tolist() == raw["fine_labels"]
+
+
+@needs_cifar
+def test_cifar100_begins_with_a_cattle_a_dinosaur_and_an_apple_and_tests_begin_with_a_mountain(cifar):
+    train, test = cifar
+    assert [train.classes[y] for y in train.labels[:3]] == ["cattle", "dinosaur", "apple"]
+    assert test.classes[test.labels[0]] == "mountain"
+    assert train.images[0, :, 0, 0].tolist() == [255, 255, 255]
+
+
+@needs_cifar
+def test_cifar100_is_cropped_by_4_and_mirrored_to_train_and_left_alone_to_test(cifar):
+    train, test = cifar
+    assert (train.padding, train.flip, test.padding) == (4, True, 0)
+
+
+@needs_cifar
+def test_a_few_steps_on_cifar100_lower_the_loss(cifar):
+    from skdcore.train import Training
+
+    settings = Run("cifar100", "resnet10_w16", "drg+dsr", epochs=1).settings("cpu", cifar[0])
+    training = Training(settings, *cifar, torch.device("cpu"))
+    training.begin_epoch()
+    for index in training.batches[:16]:
+        training.step(index)
+        training.at += 1
+    losses = training.meter[:16, :-1].sum(dim=1)
+    assert losses[-4:].mean() < losses[:4].mean()
+    assert 4.0 < training.meter[0, 0] < 5.5, "a network that knows nothing has a loss near log 100"
+
+
+@pytest.fixture
+def small_cifar(tmp_path, monkeypatch):
+    """A root with three files in CIFAR-100's form and the checksums of these instead of the real ones."""
+    dataset = data.torchvision.datasets.CIFAR100
+    base, chance = tmp_path / "root" / dataset.base_folder, np.random.default_rng(0)
+    base.mkdir(parents=True)
+    names = [f"class{i:02}" for i in range(100)]
+    contents = {"meta": {"fine_label_names": names}}
+    for part in ("train", "test"):
+        pixels = chance.integers(0, 256, (100, 3072), dtype=np.uint8)
+        contents[part] = {"data": pixels, "fine_labels": list(range(100))}
+    md5 = {}
+    for name, content in contents.items():
+        (base / name).write_bytes(pickle.dumps(content))
+        md5[name] = hashlib.md5((base / name).read_bytes()).hexdigest()
+    monkeypatch.setattr(dataset, "train_list", [["train", md5["train"]]])
+    monkeypatch.setattr(dataset, "test_list", [["test", md5["test"]]])
+    monkeypatch.setattr(dataset, "meta", dataset.meta | {"md5": md5["meta"]})
+    return tmp_path / "root"
+
+
+def test_cifar100_is_read_where_the_root_says(small_cifar):
+    train, test = load("cifar100", small_cifar)
+    assert (len(train), len(test), train.classes[99]) == (100, 100, "class99")
+
+
+def test_cifar100_is_looked_for_in_skd_data_without_a_root(small_cifar, monkeypatch):
+    monkeypatch.setenv("SKD_DATA", str(small_cifar))
+    assert len(load("cifar100")[0]) == 100
+
+
+@pytest.mark.parametrize("name", ["train", "test", "meta"])
+def test_a_missing_cifar100_file_is_named_and_nothing_is_downloaded_under_a_given_root(small_cifar, name, monkeypatch):
+    monkeypatch.setattr(data, "_download", None)
+    (small_cifar / "cifar-100-python" / name).unlink()
+    with pytest.raises(FileNotFoundError, match=rf"cifar-100-python: no file {name}$"):
+        load("cifar100", small_cifar)
+
+
+@pytest.mark.parametrize("harm", ["truncated", "altered", "empty"])
+@pytest.mark.parametrize("name", ["train", "test", "meta"])
+def test_a_damaged_cifar100_file_is_named(small_cifar, name, harm):
+    path = small_cifar / "cifar-100-python" / name
+    good = path.read_bytes()
+    path.write_bytes({"truncated": good[:-7], "altered": good[:50] + b"?" + good[51:], "empty": b""}[harm])
+    with pytest.raises(ValueError, match=rf"cifar-100-python.{name}: not CIFAR-100's file"):
+        load("cifar100", small_cifar)
+
+
+def test_a_download_that_fails_says_what_to_do(tmp_path, monkeypatch):
+    def download(root, download):
+        raise OSError("no network")
+
+    download.train_list, download.test_list, download.meta = [["train", ""]], [], {"filename": "meta", "md5": ""}
+    download.base_folder, download.url = "cifar-100-python", "https://example.org/cifar"
+    monkeypatch.setattr(data.torchvision.datasets, "CIFAR100", download)
+    monkeypatch.setenv("SKD_DATA", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match=r"example.org.*no network.*root"):
+        load("cifar100")
+
+
+# --- folders ---
+
+
+@pytest.fixture
+def own_folder(folder, tmp_path):
+    """A copy of the image folder, to be spoilt."""
+    return Path(shutil.copytree(folder, tmp_path / "own"))
+
+
+def test_a_folder_is_read_class_by_class_in_the_order_of_names(folder):
+    train, test = load(f"folder:{folder}")
+    assert train.classes == test.classes == sorted(["a cat's", "dög+1"])
+    assert train.counts.tolist() == [6, 6] and test.counts.tolist() == [3, 3]
+    assert train.images.shape == (12, 3, 32, 32) and (train.padding, train.flip, test.padding) == (4, True, 0)
+    bright = train.images.float().mean(dim=(1, 2, 3))
+    assert bright[train.labels == 1].min() > bright[train.labels == 0].max(), "the second class is the bright one"
+
+
+@pytest.mark.parametrize("side, size, expected", [(20, 32, 32), (40, 32, 32), (70, 64, 64), (300, 224, 224)])
+def test_images_of_a_folder_fill_the_largest_side_that_they_can(tmp_path, side, size, expected):
+    for part in ("train", "test"):
+        for label in "ab":
+            (tmp_path / part / label).mkdir(parents=True)
+            Image.new("L", (side + 9, side), 200).save(tmp_path / part / label / "grey.png")
+    train, _ = load(f"folder:{tmp_path}")
+    assert train.images.shape == (2, 3, expected, expected) and (train.images == 200).all()
+
+
+def test_an_image_is_cropped_at_its_centre(own_folder):
+    pixels = np.zeros((32, 64, 3), dtype=np.uint8)
+    pixels[:, 16:48] = 250
+    Image.fromarray(pixels).save(own_folder / "train" / "a cat's" / "0.png")
+    assert (load(f"folder:{own_folder}")[0].images[0] == 250).all()
+
+
+def test_files_that_are_no_images_by_name_are_passed_over(own_folder):
+    (own_folder / "train" / "a cat's" / "notes.txt").write_text("not an image")
+    (own_folder / "README").write_text("beside train and test")
+    assert len(load(f"folder:{own_folder}")[0]) == 12
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_a_folder_without_a_part_is_refused(own_folder, part):
+    shutil.rmtree(own_folder / part)
+    with pytest.raises(FileNotFoundError, match=f"own: no folder {part}/"):
+        load(f"folder:{own_folder}")
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        load(f"folder:{tmp_path / 'nowhere'}")
+
+
+def test_a_folder_of_one_class_is_refused(own_folder):
+    for part in ("train", "test"):
+        shutil.rmtree(own_folder / part / "a cat's")
+    with pytest.raises(ValueError, match="train: 1 class; .* at least 2"):
+        load(f"folder:{own_folder}")
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_an_empty_class_is_named(own_folder, part):
+    for file in (own_folder / part / "dög+1").iterdir():
+        file.unlink()
+    with pytest.raises(ValueError, match=rf"{part}.dög\+1: an empty class"):
+        load(f"folder:{own_folder}")
+
+
+def test_different_classes_in_train_and_test_are_named(own_folder):
+    (own_folder / "test" / "a cat's").rename(own_folder / "test" / "a rat")
+    with pytest.raises(ValueError, match="same classes.* a cat's, a rat"):
+        load(f"folder:{own_folder}")
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+@pytest.mark.parametrize(
+    "name, harm",
+    [
+        ("0.png", lambda good: b""),
+        ("0.png", lambda good: b"no image at all"),
+        ("0.png", lambda good: good[: len(good) // 2]),
+        ("0.png", lambda good: good[:60] + b"????" + good[64:]),
+        ("1.jpg", lambda good: good[: len(good) // 2]),
+        ("0.ppm", lambda good: b"P6 x9 32 255 "),
+        ("0.bmp", lambda good: b"BM" + bytes(12) + b"\x28\0\0\0" + b"\xff\xff\xff\x7f" * 2 + b"\1\0\x18\0" + bytes(24)),
+    ],
+    ids=["empty", "text", "truncated png", "altered png", "truncated jpg", "no number in ppm", "huge bmp"],
+)
+def test_a_broken_image_is_named_and_leaves_no_file_open(own_folder, part, name, harm):
+    path = own_folder / part / "dög+1" / name
+    path.write_bytes(harm(path.read_bytes() if path.exists() else b""))
+    with pytest.raises(ValueError, match=rf"{part}.dög\+1.{name}: not a readable image"):
+        load(f"folder:{own_folder}")
+
+
+def test_a_folder_trains(folder, tmp_path):
+    run = Run(f"folder:{folder}", "resnet10_w16", "drg+dsr", epochs=2)
+    record = train(run, "cpu", results=tmp_path, progress=False)
+    assert record["state"] == "finished" and record["run"]["batch"] == 12, "a batch is no larger than the data"
+    assert len(files(tmp_path)) == 2
+
+
+def test_an_unknown_data_set_is_refused_and_the_near_ones_named():
+    with pytest.raises(ValueError, match="unknown data set 'cifar10'; did you mean cifar100"):
+        load("cifar10")
