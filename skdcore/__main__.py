@@ -1,10 +1,13 @@
-"""The command line: python -m skdcore train | sweep | show | methods."""
+"""The command line: python -m skdcore train | sweep | show | methods | bench."""
 
 import argparse
 import inspect
 import re
 import sys
+import time
 from pathlib import Path
+
+import torch
 
 from skdcore import records
 from skdcore.methods import METHODS, keywords_of
@@ -12,7 +15,8 @@ from skdcore.models import MODELS
 from skdcore.sweep import sweep
 from skdcore.train import Run, Stopped, outcome, train
 
-ALREADY_STOPPED = 3  # exit status of a run that stopped at its checkpoint and can go on
+BENCHED = ["vanilla", "dsr", "drg", "drg+dsr"]
+STOPPED = 3  # exit status of a run that stopped at its checkpoint and can go on
 
 
 def main(arguments=None):
@@ -22,7 +26,7 @@ def main(arguments=None):
         return chosen.command(chosen) or 0
     except Stopped as stopped:
         print(stopped, file=sys.stderr)
-        return ALREADY_STOPPED
+        return STOPPED
     except (ValueError, OSError) as error:
         print(f"skdcore: {error}", file=sys.stderr)
         return 2
@@ -30,39 +34,63 @@ def main(arguments=None):
 
 def parser():
     """The whole command line, as argparse sees it."""
-    top = argparse.ArgumentParser(prog="python -m skdcore", description="Self-knowledge distillation, one cell at a time.")
+    top = argparse.ArgumentParser(
+        prog="python -m skdcore", description="Self-knowledge distillation, one cell at a time."
+    )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     for command, help_, example in (
         (train_command, "train cells one after the other, without Dask", "--method drg+dsr"),
         (sweep_command, "train cells side by side, on Dask", '--method vanilla "drg(k=1)+dsr" --seed 0 1 2'),
     ):
         name = command.__name__.removesuffix("_command")
-        epilog = f"example: python -m skdcore {name} --dataset glyphs --model resnet10_w16 {example}"
-        sub = commands.add_parser(name, help=help_, description=inspect.getdoc(command), epilog=epilog)
-        _cells(sub)
-        sub.set_defaults(command=command)
+        example = f"example: python -m skdcore {name} --dataset glyphs --model resnet10_w16 {example}"
+        _cells(sub := _add(commands, command, help_, epilog=example))
         if command is sweep_command:
-            sub.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler, such as tcp://host:8786 (default: this machine)")
-            sub.add_argument("--workers", type=int, metavar="N", help="cells at a time on this machine (default: a GPU each, else a core each)")
-    show = commands.add_parser("show", help="a table of records", description=inspect.getdoc(show_command))
+            _cluster(sub)
+    show = _add(commands, show_command, "a table of records")
     show.add_argument("results", nargs="?", default="results", help="folder of records (default: %(default)s)")
-    show.set_defaults(command=show_command)
-    methods = commands.add_parser("methods", help="the methods, their keywords and defaults", description=inspect.getdoc(methods_command))
-    methods.set_defaults(command=methods_command)
+    bench = _add(commands, bench_command, "what a step costs, in ratios")
+    bench.add_argument("--model", default="resnet18", choices=MODELS, help="default: %(default)s")
+    bench.add_argument("--method", nargs="+", default=BENCHED, help=f"default: {' '.join(BENCHED)}")
+    bench.add_argument("--minutes", type=float, default=4.0, help="how long steps take turns (default: %(default)s)")
+    bench.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
+    _add(commands, methods_command, "the methods, their keywords and defaults")
     return top
+
+
+def _add(commands, command, help_, **options):
+    """A sub-command whose description is its function's docstring."""
+    name, description = command.__name__.removesuffix("_command"), inspect.getdoc(command)
+    sub = commands.add_parser(name, help=help_, description=description, **options)
+    sub.set_defaults(command=command)
+    return sub
+
+
+def _cluster(sub):
+    sub.add_argument(
+        "--scheduler", metavar="ADDRESS", help="a Dask scheduler (tcp://host:8786); default: this machine"
+    )
+    sub.add_argument("--workers", type=int, metavar="N", help="cells at a time; default: one a GPU, else one a core")
 
 
 def _cells(sub):
     sub.add_argument("--dataset", required=True, help="glyphs, cifar100 or folder:PATH")
     sub.add_argument("--model", required=True, nargs="+", help=", ".join(MODELS))
-    sub.add_argument("--method", required=True, nargs="+", help='sums such as drg+dsr or "drg(k=1,alpha=0.1)"; see the command methods')
+    sub.add_argument(
+        "--method",
+        required=True,
+        nargs="+",
+        help='sums such as drg+dsr or "drg(k=1,alpha=0.1)"; see the command methods',
+    )
     sub.add_argument("--seed", type=int, nargs="+", default=[0], help="default: 0")
     sub.add_argument("--epochs", type=int, help="default: the data set's recipe")
     sub.add_argument("--root", help="folder that holds the data set's files; only read")
     sub.add_argument("--results", default="results", help="folder for records and checkpoints (default: %(default)s)")
     sub.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
     sub.add_argument("--precision", choices=["fp32", "bf16"], help="default: fp32 on a CPU, bf16 on CUDA")
-    sub.add_argument("--budget", type=duration, metavar="TIME", help="stop at a checkpoint after this time, such as 9m or 1h30m")
+    sub.add_argument(
+        "--budget", type=duration, metavar="TIME", help="stop at a checkpoint after this time, such as 9m or 1h30m"
+    )
 
 
 def duration(text):
@@ -87,11 +115,9 @@ def runs(chosen):
 def train_command(chosen):
     """Train the cells one after the other, in the order given (all methods of a seed, then the next seed).
 
-    Each leaves a record; one that is there already is not trained again; one that was stopped goes on from its checkpoint.  The
-    final test accuracy is printed last.
+    Each leaves a record; one that is there already is not trained again, and one that was stopped goes on from its
+    checkpoint.  The final test accuracy is printed last.
     """
-    import time
-
     end = time.monotonic() + chosen.budget if chosen.budget else None
     status = 0
     for run in runs(chosen):
@@ -119,6 +145,15 @@ def show_command(chosen):
     if not Path(chosen.results).is_dir():
         raise FileNotFoundError(f"{chosen.results}: no such folder of records")
     print(records.table(records.under(chosen.results)).to_string())
+
+
+def bench_command(chosen):
+    """Time steps of batch 128 of the methods, in bf16, against vanilla and against the usual PIL DataLoader loop."""
+    from skdcore.bench import bench
+
+    steps, views = bench(chosen.model, chosen.method, chosen.minutes, chosen.device)
+    print(f"{chosen.model}, batch 128, {torch.get_num_threads()} threads\n{steps.round(3).to_string()}\n")
+    print(f"crop, flip and normalise to float, one thread\n{views.round(1).to_string()}")
 
 
 def methods_command(chosen):

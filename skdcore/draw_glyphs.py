@@ -10,10 +10,7 @@ import numpy as np
 from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 
-CHARACTERS = (
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-    "αβγδεζηθλμξπρσφχψωΓΔΘΛΞΠΣΦΨΩ@#$%&?+=<>"
-)
+CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789αβγδεζηθλμξπρσφχψωΓΔΘΛΞΠΣΦΨΩ@#$%&?+=<>"
 FACES = [
     f"DejaVu{family}{style}"
     for family, slant in (("Sans", "Oblique"), ("SansMono", "Oblique"), ("Serif", "Italic"))

@@ -2,7 +2,7 @@ r"""Equations (1)-(5) of the paper as pure functions of tensors.
 
 `z` are logits of shape (B, K) and any floating dtype; a result is a scalar of the same dtype.
 The paper prints a factor 1/K in (2) and (4) and drops the minus sign of (2); every official code
-uses neither slip, nor do we (methods Q1 in "Where the paper, its code and we differ").
+uses neither slip, nor do we (Q1 in "Where the paper, its code and we differ").
 """
 
 import torch

@@ -42,7 +42,7 @@ def vanilla(s):
 def ls(s, eps=0.1):
     """Label smoothing [11]: cross entropy with (1 - eps) * onehot(y) + eps / K.
 
-    The uniform part covers all K classes, the target among them (methods section 10).
+    The uniform part covers all K classes, the target among them, as in the code of OLS [28] and PS-KD [8].
     """
     K = s.z.shape[1]
     target = (1 - eps) * torch.nn.functional.one_hot(s.y, K) + eps / K
@@ -168,7 +168,9 @@ def _value(keyword, default, owner):
     try:
         value = ast.literal_eval(keyword.value)
     except (ValueError, TypeError, RecursionError):
-        raise ValueError(f"{owner}({keyword.arg}=...) takes a plain value, not {ast.unparse(keyword.value)!r}") from None
+        raise ValueError(
+            f"{owner}({keyword.arg}=...) takes a plain value, not {ast.unparse(keyword.value)!r}"
+        ) from None
     if isinstance(default, float) and type(value) is int:
         value = float(value)
     kind = int if default is None else type(default)

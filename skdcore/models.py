@@ -1,11 +1,10 @@
 """The networks, cut into blocks, and the auxiliary classifiers (AC) behind blocks 1 to 3.
 
 The networks are torchvision's.  For small images the stem is the CIFAR one: a 3x3 convolution of stride 1
-and no max-pool.  The AC is the official repository's, layer by layer (methods 2.4), with global pooling.
+and no max-pool.  The AC is the official repository's, layer by layer, with global pooling.
 """
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from skdcore.errors import unknown
@@ -95,6 +94,7 @@ class Depthwise(nn.Conv2d):
     """A depthwise convolution; on a CPU one with a stride runs in float32, 10 to 30 times faster than in bf16."""
 
     def forward(self, x):
+        """As torch's."""
         if x.device.type != "cpu" or self.stride == (1, 1) or x.dtype == torch.float64:
             return super().forward(x)
         with torch.autocast("cpu", enabled=False):

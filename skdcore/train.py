@@ -163,7 +163,14 @@ class Training:
 
     def forward(self, index, memories):
         """The losses by term on a batch, and how many of it were classified rightly."""
-        s = Step(net=self.net, data=self.train, index=index, epoch=self.epoch, epochs=self.settings["epochs"], memories=memories)
+        s = Step(
+            net=self.net,
+            data=self.train,
+            index=index,
+            epoch=self.epoch,
+            epochs=self.settings["epochs"],
+            memories=memories,
+        )
         with self.autocast():
             losses = self.losses(s)
         return losses, (s.z.argmax(dim=1) == s.y).sum()
@@ -197,7 +204,7 @@ class Training:
             self.net.train()
             for index in self.batches[self.at :]:
                 if (reason := stop()) or time.monotonic() - saved > checkpoint_seconds:
-                    began = self.clock(began)
+                    began = self.clock(began, training=True)
                     self.save()
                     saved = time.monotonic()
                     if reason:
@@ -248,7 +255,7 @@ class Training:
         )
 
     def record(self, state, reason=None):
-        """The record of section 5 of the protocol: see `records.SCHEMA`."""
+        """The record, of the form `records.SCHEMA`."""
         curve = {key: series for key, series in self.curve.items() if not key.startswith("loss ")}
         curve["loss"] = {term: self.curve.get(f"loss {term}", []) for term in self.terms}
         record = {"run": self.settings, "state": state}
@@ -314,12 +321,14 @@ def stop_signals(budget=None):
     names = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
     before = {name: signal.signal(name, lambda number, _: caught.append(number)) for name in names}
     try:
-        yield lambda: (
-            f"stopped by {signal.Signals(caught[0]).name}"
-            if caught
-            else "the time budget is used up"
-            if time.monotonic() > deadline
-            else None
+        yield (
+            lambda: (
+                f"stopped by {signal.Signals(caught[0]).name}"
+                if caught
+                else "the time budget is used up"
+                if time.monotonic() > deadline
+                else None
+            )
         )
     finally:
         for name, handler in before.items():

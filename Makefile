@@ -1,0 +1,50 @@
+# Every target does its own set-up; `make help` says what each one is for.
+PYTHON ?= python3
+BIN := .venv/bin
+NOTEBOOKS := $(filter-out index,$(patsubst notebooks/%.ipynb,%,$(wildcard notebooks/*.ipynb))) index
+# Where the executed copy of a notebook lies in the book.
+page = $(if $(filter index,$(1)),index,experiments/$(1))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup book pages test sweep bench lab clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+setup: .venv/ready ## a virtual environment .venv with the versions of requirements.lock
+
+.venv/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "needs Python 3.11 or newer (make PYTHON=python3.12 ...), not " + sys.version.split()[0])'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+book: setup ## train the miniature, show its numbers: _build/html/index.html (what is trained already is kept; tracked files stay as they are)
+	rm -rf _build/fresh && mkdir -p _build/fresh
+	cp -R book skdcore _config.yml _build/fresh/
+	$(foreach n,$(NOTEBOOKS),$(BIN)/papermill --no-progress-bar notebooks/$(n).ipynb _build/fresh/book/$(call page,$(n)).ipynb &&) true
+	$(BIN)/jupyter-book build --path-output . -W -n --quiet _build/fresh/book
+	@echo "open _build/html/index.html"
+
+pages: setup ## renew the committed pages and the miniature's committed records
+	$(foreach n,$(NOTEBOOKS),$(BIN)/papermill --no-progress-bar notebooks/$(n).ipynb book/$(call page,$(n)).ipynb -p results results &&) true
+	$(BIN)/jupyter-book build -W -n --quiet book/
+
+test: setup ## ruff and the tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest
+
+SWEEP ?= --dataset glyphs --model resnet10_w16 --method vanilla ls drg dsr drg+dsr --seed 0 1 2 --results _build/results
+sweep: setup ## train many cells on Dask: make sweep SWEEP="--dataset cifar100 --root data ..."
+	$(BIN)/python -m skdcore sweep $(SWEEP)
+
+bench: setup ## what a step costs: ratios from one interleaved run
+	$(BIN)/python -m skdcore bench
+
+lab: setup ## JupyterLab on the notebooks
+	$(BIN)/jupyter lab --notebook-dir . notebooks
+
+clean: ## remove what was built and trained (not .venv, not results/)
+	rm -rf _build

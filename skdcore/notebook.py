@@ -1,0 +1,51 @@
+"""What a papermill template needs: parameters that are checked, and plain displays."""
+
+import ast
+import types
+from typing import get_args, get_origin
+
+from IPython import get_ipython
+from IPython.display import Markdown
+
+from skdcore.errors import unknown
+
+__all__ = ["Markdown", "parameters"]
+
+
+def parameters(namespace):
+    """Checks and converts the parameters of a notebook in place; call it in the cell after them, first of all.
+
+    The parameters are the annotated names of the parameters cell.  Papermill defines whatever it is given,
+    and only logs a name that the notebook does not know; here that is an error which names the near ones.
+    A text given for a list or number (as papermill's -p gives it) becomes what the annotation says.
+    """
+    known = namespace["__annotations__"]
+    hidden = get_ipython().user_ns_hidden if get_ipython() else {}
+    plain = (str, int, float, bool, list, dict, tuple, types.NoneType)
+    for name, value in list(namespace.items()):
+        if not name.startswith("_") and name not in hidden and isinstance(value, plain) and name not in known:
+            raise unknown("parameter", name, known)
+    for name, kind in known.items():
+        namespace[name] = _convert(name, namespace[name], kind)
+
+
+def _convert(name, value, kind):
+    kinds = get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    if isinstance(value, str) and str not in kinds:
+        try:
+            value = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            raise ValueError(f"parameter {name}={value!r}: takes {_words(kind)}") from None
+    if not any(_fits(value, one) for one in kinds):
+        raise ValueError(f"parameter {name}={value!r}: takes {_words(kind)}")
+    return value
+
+
+def _fits(value, kind):
+    if get_origin(kind) is list:
+        return isinstance(value, list) and all(_fits(item, get_args(kind)[0]) for item in value)
+    return type(value) is kind or (kind is float and type(value) is int)
+
+
+def _words(kind):
+    return kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind)

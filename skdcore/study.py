@@ -1,0 +1,118 @@
+"""The experiments of study.yml: their cells, the comparison with vanilla, and the tables of the book.
+
+A page shows nothing that no record holds: a cell without a record reads "not yet run".
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas
+import yaml
+from scipy import stats
+
+from skdcore import records
+from skdcore.errors import unknown
+from skdcore.sweep import sweep
+from skdcore.train import Run
+
+ROOT = Path(__file__).resolve().parent.parent  # relative paths of notebooks start here
+RESULTS = ROOT / "results"  # the committed records
+NOISE = "within noise"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A table or figure of the paper: `rows` {method: {model: the paper's value in percent}}."""
+
+    name: str
+    paper: str
+    title: str
+    columns: list
+    rows: dict
+
+    def cells(self, dataset, models, seeds, epochs=None, precision=None):
+        """Its runs, seed by seed, so that an interrupted sweep leaves whole tables."""
+        return [
+            Run(dataset, model, method, seed, epochs, precision)
+            for seed in seeds
+            for model in models
+            for method in self.rows
+        ]
+
+    def run(self, *, root, results, scheduler=None, budget=None, **cells):
+        """Trains the cells without a record and returns the records of all; paths start at the project's root."""
+        where = {"root": root and ROOT / root, "results": ROOT / results}
+        return sweep(self.cells(**cells), **where, scheduler=scheduler, budget=budget)
+
+    def compare(self, found, models):
+        """A row for each model and method: the paper's value, ours (n, mean, sd) and the gain over vanilla.
+
+        Accuracies are in percent, of the final epoch on the whole test part; gains in percentage points,
+        paired by seed, with a 95 % t interval where there are at least 3 pairs.  Only records that differ
+        in nothing but method, model and seed may be compared; ValueError otherwise.
+        """
+        found = [record for record in found if record["state"] == "finished"]
+        free = ("method", "model", "seed")
+        if len({str({k: v for k, v in r["run"].items() if k not in free}) for r in found}) > 1:
+            raise ValueError("records of different settings cannot stand in one table")
+        accuracy = {model: {method: {} for method in self.rows} for model in models}
+        for r in found:
+            run = r["run"]
+            accuracy[run["model"]][run["method"]][run["seed"]] = r["final"]["accuracy"]
+        rows = []
+        for model in models:
+            vanilla = accuracy[model].get("vanilla", {})
+            for method, paper in self.rows.items():
+                ours = pandas.Series(accuracy[model][method], dtype=float)
+                row = {"model": model, "method": method, "paper": (paper or {}).get(model)}
+                row |= {"n": len(ours), "mean": ours.mean(), "sd": ours.std()}
+                rows.append(row | gain(accuracy[model][method], vanilla, method == "vanilla"))
+        return pandas.DataFrame(rows)
+
+
+def gain(ours, vanilla, itself=False):
+    """Mean difference of two {seed: accuracy} over their common seeds, its 95 % t interval, and a verdict."""
+    seeds = [] if itself else sorted(ours.keys() & vanilla.keys())
+    a, b = [ours[s] for s in seeds], [vanilla[s] for s in seeds]
+    row = {"pairs": len(seeds), "gain": None, "low": None, "high": None, "verdict": ""}
+    if seeds:
+        row |= {"gain": sum(a) / len(a) - sum(b) / len(b), "verdict": "fewer than 3 seeds: none"}
+    if len(seeds) >= 3:
+        low, high = stats.ttest_rel(a, b).confidence_interval(0.95)
+        verdict = "better" if low > 0 else "worse" if high < 0 else NOISE
+        row |= {"low": float(low), "high": float(high), "verdict": verdict}
+    return row
+
+
+def _study():
+    return yaml.safe_load((ROOT / "study.yml").read_text())
+
+
+def experiment(name):
+    """The experiment `name` of study.yml.  Raises ValueError for an unknown name."""
+    study = _study()
+    if name not in study or name == "scales":
+        raise unknown("experiment", name, study.keys() - {"scales"})
+    entry = study[name]
+    rows = {
+        method: dict(zip(entry["columns"], values, strict=True)) if values else {}
+        for method, values in entry["rows"].items()
+    }
+    return Experiment(name, entry["paper"], entry["title"], entry["columns"], rows)
+
+
+def scale(name):
+    """The scale `name` (miniature, small or paper) of study.yml: the keywords of `Experiment.cells`, and its text."""
+    scales = _study()["scales"]
+    if name not in scales:
+        raise unknown("scale", name, scales)
+    return scales[name]
+
+
+def at_scale(table, name, results=RESULTS):
+    """The records there are of an experiment at a scale, and its models."""
+    chosen = scale(name)
+    models = chosen.get("models", table.columns)
+    cells = table.cells(chosen["dataset"], models, chosen["seeds"], chosen["epochs"], chosen["precision"])
+    found = (records.find(results, cell.settings()) for cell in cells)
+    return [record for record in found if record], models

@@ -1,0 +1,117 @@
+"""The tables and sentences of the pages, made from `Experiment.compare`."""
+
+import pandas
+
+from skdcore import study
+
+MISSING = "not yet run"
+
+
+class Table:
+    """A frame of texts that Jupyter shows as HTML and the book as a numbered table `name` with a caption."""
+
+    def __init__(self, frame, caption, name):
+        self.frame, self.caption, self.name = frame, caption, name
+
+    def _repr_html_(self):
+        return f"<p>{self.caption}</p>" + self.frame.to_html(index=False)
+
+    def _repr_markdown_(self):
+        body = self.frame.to_markdown(index=False, disable_numparse=True)
+        return f"::::{{table}} {self.caption}\n:name: {self.name}\n\n{body}\n::::"
+
+
+def accuracies(table, found, models, text, name):
+    """An experiment's accuracies beside the paper's: gains and verdicts for one model, else a column a model."""
+    frame = table.compare(found, models)
+    caption = f"{table.title}: {text}. Mean ± standard deviation over n seeds, final epoch; {made(found)}."
+    return Table(_long(frame) if len(models) == 1 else _wide(frame, models), caption, name)
+
+
+def scaled(table, name, results=study.RESULTS):
+    """`accuracies` of what there is at a scale of study.yml, named as what it is."""
+    found, models = study.at_scale(table, name, results)
+    text = f"the {name} scale ({study.scale(name)['text']})"
+    return accuracies(table, found, models, text, f"tab-{table.name.replace('_', '-')}-{name}")
+
+
+def made(found):
+    """Where records were made: device, precision, threads and minutes a run; for a caption."""
+    if not found:
+        return "no run yet"
+    devices = sorted({f"{r['provenance']['device']}, {_threads(r)}{r['run']['precision']}" for r in found})
+    minutes = pandas.Series([r["cost"]["seconds"] / 60 for r in found if "cost" in r])
+    return f"{len(found)} runs on {' and '.join(devices)}, {minutes.median():.1f} minutes a run (median)"
+
+
+def _threads(record):
+    threads = record["provenance"]["threads"]
+    return "" if record["provenance"]["device"].startswith("NVIDIA") else f"{threads} thread{'s' * (threads > 1)}, "
+
+
+def _long(frame):
+    paper = {"paper, %": frame["paper"].map(lambda v: _number(v, ".2f"))} if frame["paper"].notna().any() else {}
+    columns = {"method": "`" + frame["method"] + "`"} | paper
+    columns |= {"ours, %": [_ours(row) for row in frame.itertuples()], "n": frame["n"].astype(str)}
+    columns |= {"gain over vanilla": frame["gain"].map(lambda v: _number(v, "+.2f"))}
+    columns |= {"95 % interval": [_interval(row) for row in frame.itertuples()], "verdict": frame["verdict"]}
+    return pandas.DataFrame(columns)
+
+
+def _wide(frame, models):
+    frame = frame.assign(cell=[f"{_number(row.paper, '.2f')} / {_ours(row, count=True)}" for row in frame.itertuples()])
+    wide = frame.pivot(index="method", columns="model", values="cell").loc[frame["method"].unique(), models]
+    wide.columns = [f"{model}: paper / ours" for model in models]
+    wide.index = "`" + wide.index + "`"
+    return wide.rename_axis("method").reset_index()
+
+
+def _ours(row, count=False):
+    if not row.n:
+        return MISSING
+    spread = f" ± {row.sd:.2f}" if row.n > 1 else ""
+    return f"{row.mean:.2f}{spread}" + (f" (n = {row.n})" if count else "")
+
+
+def _interval(row):
+    return "" if pandas.isna(row.low) else f"{row.low:+.2f} to {row.high:+.2f}"
+
+
+def _number(value, form):
+    return "" if value is None or pandas.isna(value) else format(value, form)
+
+
+def sentence(frame):
+    """What a comparison of one model shows, in one sentence made from its numbers."""
+    judged = frame[frame["low"].notna()]
+    if judged.empty:
+        return "There are fewer than three seeds so far, so no verdict."
+    parts = []
+    for verdict, words in (
+        ("better", "better than vanilla beyond the noise"),
+        ("worse", "worse than vanilla beyond the noise"),
+        (study.NOISE, "within the noise of vanilla"),
+    ):
+        rows = judged[judged["verdict"] == verdict]
+        if len(rows):
+            gains = ", ".join(f"`{row.method}` ({row.gain:+.2f})" for row in rows.itertuples())
+            parts.append(f"{words}: {gains}")
+    seeds = judged["pairs"]
+    n = f"{seeds.min()}" if seeds.nunique() == 1 else f"{seeds.min()} to {seeds.max()}"
+    return f"Paired over {n} seeds, gains in percentage points are {'; '.join(parts)}."
+
+
+def findings(table, miniature):
+    """What the records say of an experiment at each scale: a Markdown list, an item a scale and model."""
+    items = []
+    for name in ("miniature", "small", "paper"):
+        found, models = study.at_scale(table, name, miniature if name == "miniature" else study.RESULTS)
+        text = f"**The {name} scale** ({study.scale(name)['text']})"
+        if not found:
+            items.append(f"{text}: {MISSING}.")
+        for model in dict.fromkeys(record["run"]["model"] for record in found):
+            ours = [record for record in found if record["run"]["model"] == model]
+            frame = table.compare(ours, [model])
+            vanilla = _ours(next(frame[frame["method"] == "vanilla"].itertuples()))
+            items.append(f"{text}, `{model}`: vanilla reaches {vanilla} %. {sentence(frame)}")
+    return "\n".join(f"- {item}" for item in items)
