@@ -119,7 +119,14 @@ def make_step(tiny_parts):
     net = network("resnet10_w16", 10, side=16)
 
     def make_step(memories=None, **values):
-        step = Step(net=net, data=data, index=torch.arange(8) * 12, epoch=0, epochs=2, memories={} if memories is None else memories)
+        step = Step(
+            net=net,
+            data=data,
+            index=torch.arange(8) * 12,
+            epoch=0,
+            epochs=2,
+            memories={} if memories is None else memories,
+        )
         for name, value in values.items():
             setattr(step, name, value)
         return step
@@ -151,7 +158,9 @@ def timeless(record):
 
 def files(results):
     """What stands under a results folder, without locks."""
-    return sorted(p.relative_to(results).as_posix() for p in Path(results).rglob("*") if p.is_file() and p.suffix != ".lock")
+    return sorted(
+        p.relative_to(results).as_posix() for p in Path(results).rglob("*") if p.is_file() and p.suffix != ".lock"
+    )
 
 
 def kinds(results):

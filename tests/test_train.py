@@ -1,0 +1,622 @@
+"""Training: the schedule, the dry step, stop and resume bit for bit, failures, signals, what is left on disk."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from fractions import Fraction
+
+import pytest
+import torch
+from conftest import STEPS, files, kinds, same, timeless
+
+import skdcore.train
+from skdcore import measures, records
+from skdcore.data import Data, load_cached
+from skdcore.losses import cross_entropy
+from skdcore.methods import METHODS, build, method
+from skdcore.models import network
+from skdcore.progress import Line
+from skdcore.train import RECIPES, Run, Stopped, Training, learning_rate, train
+
+RUN = ("tiny", "resnet10_w16")
+
+
+def weights(results):
+    """The deployed weights that stand under a results folder."""
+    (file,) = results.rglob("*.weights.pt")
+    return torch.load(file, weights_only=True)
+
+
+def training(method="drg+dsr", precision=None):
+    parts = load_cached("tiny", None, torch.device("cpu"))
+    return Training(Run(*RUN, method, precision=precision).settings("cpu", parts[0]), *parts, torch.device("cpu"))
+
+
+# --- the run and its recipe ---
+
+
+@pytest.mark.parametrize(
+    "dataset, epochs, drops, gamma",
+    [
+        ("cifar100", 200, (60, 120, 160), 0.2),
+        ("cifar100", 12, (4, 8, 10), 0.2),
+        ("cifar100", 5, (2, 3, 4), 0.2),
+        ("cifar100", 2, (1, 2, 2), 0.2),
+        ("cifar100", 1, (1, 1, 1), 0.2),
+        ("glyphs", 7, (3, 5, 6), 0.2),
+        ("folder:any", 200, (100, 150), 0.1),
+        ("folder:any", 3, (2, 3), 0.1),
+        ("folder:any", 1, (1, 1), 0.1),
+    ],
+)
+def test_learning_rate_at_every_epoch(dataset, epochs, drops, gamma):
+    settings = Run(dataset, "resnet18", "vanilla", epochs=epochs).settings()
+    start = 0.05 if dataset == "glyphs" else 0.1
+    literal = [start * gamma ** sum(epoch >= drop for drop in drops) for epoch in range(epochs)]
+    assert [learning_rate(settings, epoch) for epoch in range(epochs)] == pytest.approx(literal, rel=1e-12)
+
+
+def test_milestones_are_exact_fractions_for_every_number_of_epochs():
+    for fraction in ("0.3", "0.6", "0.8", "0.5", "0.75"):
+        for epochs in range(1, 301):
+            settings = {"lr": 1.0, "gamma": 0.1, "milestones": [float(fraction)], "epochs": epochs}
+            first = max(1, -(-Fraction(fraction) * epochs // 1))
+            assert [learning_rate(settings, e) < 1 for e in range(epochs)] == [e >= first for e in range(epochs)]
+
+
+def test_settings_hold_every_default_of_the_protocol():
+    assert Run("cifar100", "resnet18", "drg(k=2)").settings() == {
+        "dataset": "cifar100", "model": "resnet18", "method": "drg", "seed": 0, "epochs": 200, "precision": "fp32",
+        "batch": 128, "lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4, "gamma": 0.2, "milestones": [0.3, 0.6, 0.8],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("side, images, batch", [(32, 500, 128), (32, 50, 50), (224, 500, 64), (224, 40, 40)])
+def test_a_batch_is_64_for_large_images_and_never_larger_than_the_data(side, images, batch):
+    part = Data(torch.zeros(1, 3, side, side, dtype=torch.uint8).expand(images, -1, -1, -1), [0] * images, "ab")
+    assert Run("folder:x", "resnet18", "vanilla").settings("cpu", part)["batch"] == batch
+
+
+@pytest.mark.parametrize(
+    "values, words",
+    [
+        ({"dataset": "glyfs"}, "unknown data set 'glyfs'; did you mean glyphs"),
+        ({"dataset": "mnist"}, "known: .*cifar100, .*glyphs"),
+        ({"model": "resnet10"}, "unknown model 'resnet10'; did you mean .*resnet10_w16"),
+        ({"method": "drgg"}, "unknown method 'drgg'; did you mean drg"),
+        ({"precision": "fp16"}, "unknown precision 'fp16'; did you mean .*bf16"),
+        ({"epochs": 0}, "epochs=0"),
+        ({"epochs": -3}, "epochs=-3"),
+        ({"epochs": 1.5}, "epochs=1.5"),
+        ({"epochs": "2"}, "epochs='2'"),
+        ({"epochs": True}, "epochs=True"),
+        ({"seed": -1}, "seed=-1"),
+        ({"seed": 0.0}, "seed=0.0"),
+        ({"seed": True}, "seed=True"),
+    ],
+)
+def test_a_run_refuses_bad_values_in_words(values, words):
+    with pytest.raises(ValueError, match=words):
+        Run(**({"dataset": "glyphs", "model": "resnet18", "method": "vanilla"} | values))
+
+
+# --- the loop ---
+
+
+def test_a_run_is_the_literal_loop(fit, tiny, tmp_path, monkeypatch):
+    """SGD with momentum and weight decay on the sum, written out: same losses, same scores, same weights.
+
+    A low learning rate, because rounding errors grow 30-fold a step at the usual one; a weight decay that is felt.
+    """
+    monkeypatch.setitem(RECIPES, tiny, RECIPES[tiny] | {"lr": 0.002, "weight_decay": 0.5})
+    record = fit("drg+dsr")
+    data, test = load_cached("tiny", None, torch.device("cpu"))
+    torch.manual_seed(0)
+    net = network("resnet10_w16", 10, 16)
+    exits = list(net.exits[1].parameters())
+    trained = [*net.base.parameters(), *exits]
+    velocity, last = [torch.zeros_like(p) for p in trained], torch.zeros(20, 10)
+    for epoch in range(3):
+        lr = 0.002 * 0.2 ** sum(epoch >= drop for drop in (1, 2, 3))  # 0.3, 0.6, 0.8 of 3, from 1 on
+        meter = []
+        net.train()
+        for index in torch.randperm(100).view(STEPS, 20):
+            features = net.features(data.view(index))
+            z, y = net.head(features[-1]), data.labels[index]
+            q, ranked = net.exits[1](features[1]), z.sort(dim=1).values
+            guide = torch.softmax(q.detach(), 1) * (torch.log_softmax(q.detach(), 1) - torch.log_softmax(z, 1))
+            shape = torch.softmax(last / 4, 1) * (torch.log_softmax(last / 4, 1) - torch.log_softmax(ranked / 4, 1))
+            terms = [cross_entropy(z, y), cross_entropy(q, y) + 0.2 * guide.sum() / 20, 16 * shape.sum() / 20]
+            gradients = torch.autograd.grad(sum(terms), trained)
+            last = ranked.detach()
+            with torch.no_grad():
+                for p, g, v in zip(trained, gradients, velocity, strict=True):
+                    v.mul_(0.9).add_(g + 0.5 * p)
+                    p.sub_(lr * v)
+            meter.append(torch.stack(terms).detach())
+        got = [record["curve"]["loss"][term][epoch] for term in ("vanilla", "drg", "dsr")]
+        assert got == pytest.approx(torch.stack(meter).mean(0).tolist(), rel=1e-3)
+        assert record["curve"]["lr"][epoch] == pytest.approx(lr)
+    nll = cross_entropy(net.eval()(test.view(torch.arange(50))), test.labels)
+    assert record["final"]["nll"] == pytest.approx(nll.item(), rel=1e-3)
+    for name, value in weights(tmp_path / "results").items():
+        torch.testing.assert_close(value, net.base.state_dict()[name], rtol=1e-3, atol=1e-4)
+
+
+def test_the_record_holds_the_loss_by_term_and_a_point_an_epoch(fit):
+    record = fit("drg(k=1)+dsr(tau=2)+drg")
+    assert list(record["curve"]["loss"]) == ["vanilla", "drg(k=1)", "dsr(tau=2)", "drg"]
+    series = [*record["curve"].pop("loss").values(), *record["curve"].values()]
+    assert len(series) == 4 + 5 and all(len(points) == 3 for points in series)
+    assert record["final"]["accuracy"] == record["curve"]["test"][-1]
+    assert record["best"]["accuracy"] == max(record["curve"]["test"])
+    assert record["curve"]["test"][record["best"]["epoch"] - 1] == record["best"]["accuracy"]
+
+
+def test_the_scores_of_a_record_are_those_of_the_weights_beside_it(fit, tmp_path):
+    """The plain network, without any auxiliary part, gives the record's numbers on all test images."""
+    final = fit("drg+dsr")["final"]
+    test = load_cached("tiny", None, torch.device("cpu"))[1]
+    base = network("resnet10_w16", 10, 16).base.eval()
+    base.load_state_dict(weights(tmp_path / "results"))
+    with torch.no_grad():
+        logits = base(test.view(torch.arange(len(test))))
+    assert measures.scores(logits, test.labels) == pytest.approx(final, rel=1e-4, abs=1e-6)
+
+
+def test_training_learns(fit, tiny, monkeypatch):
+    monkeypatch.setitem(RECIPES, tiny, RECIPES[tiny] | {"epochs": 20, "gamma": 1.0})
+    curve = fit("drg+dsr")["curve"]
+    assert curve["loss"]["vanilla"][-1] < 0.85 * curve["loss"]["vanilla"][0]
+    assert curve["train"][-1] > 28 > 20 > curve["train"][0]  # chance is 10
+
+
+def test_the_same_run_twice_gives_the_same_record_and_weights_and_another_seed_another(fit, tmp_path):
+    one, two = fit("drg+dsr", tmp_path / "one"), fit("drg+dsr", tmp_path / "two")
+    assert timeless(one) == timeless(two)
+    assert same(weights(tmp_path / "one"), weights(tmp_path / "two"))
+    assert fit("drg+dsr", tmp_path / "three", seed=1)["curve"] != one["curve"]
+
+
+def test_training_begins_alike_whatever_the_random_state(fit, tmp_path):
+    one = fit("dsr", tmp_path / "one")
+    torch.manual_seed(99)
+    assert timeless(fit("dsr", tmp_path / "two")) == timeless(one)
+
+
+def test_bf16_trains_with_float32_weights_and_losses(tiny):
+    run = training(precision="bf16")
+    run.begin_epoch()
+    losses, _ = run.forward(run.batches[0], run.memories)
+    assert all(value.dtype == torch.float32 for value in losses.values())
+    run.step(run.batches[0])
+    assert all(p.dtype == torch.float32 for p in run.net.parameters())
+    assert run.meter[0].isfinite().all()
+
+
+def test_only_parameters_that_a_method_uses_are_trained_and_counted(tiny, fit, tmp_path):
+    counts = {}
+    for name in ("dsr", "drg", "drg(k=1)+drg"):
+        cost = fit(name, tmp_path / name)["cost"]
+        counts[name] = cost["params_trained"] - cost["params_deployed"]
+    exits = [sum(p.numel() for p in ac.parameters()) for ac in network("resnet10_w16", 10, 16).exits]
+    assert counts == {"dsr": 0, "drg": exits[1], "drg(k=1)+drg": exits[0] + exits[1]}
+
+
+# --- the dry step ---
+
+
+@pytest.mark.parametrize("name", ["vanilla", "drg+dsr"])
+def test_the_dry_step_leaves_no_trace(tiny, name):
+    run = training(name)
+    torch.manual_seed(0)
+    assert same(dict(run.net.state_dict()), dict(network("resnet10_w16", 10, 16).state_dict())), "still as it was made"
+    before = torch.get_rng_state()
+    run.dry_step()
+    assert torch.equal(torch.get_rng_state(), before)
+    assert run.memories == {} and all(p.grad is None for p in run.net.parameters())
+
+
+def test_the_dry_step_makes_the_parts_and_leaves_them_as_they_were_made(tiny, spare_methods):
+    """A part is trained and, like the rest of the network, has seen no batch before the first step."""
+
+    @method
+    def toy(s):
+        adaptor = s.part("adaptor", lambda: torch.nn.Sequential(torch.nn.Linear(10, 10), torch.nn.BatchNorm1d(10)))
+        return adaptor(s.z).square().mean()
+
+    run = training("toy")
+    (part,) = run.net.parts.values()
+    trained = {id(p) for group in run.optimizer.param_groups for p in group["params"]}
+    assert {id(p) for p in part.parameters()} <= trained
+    assert part[1].num_batches_tracked == 0 and (part[1].running_mean == 0).all() and (part[1].running_var == 1).all()
+
+
+@pytest.mark.parametrize(
+    "name, words",
+    [
+        ("drg(k=0)", "k=0"),
+        ("drg(k=4)", "k=4"),
+        ("drg(k=-1)", "k=-1"),
+        ("drg(tau=0)", "tau=0"),
+        ("drg(tau=-1)", "tau=-1"),
+        ("dsr(tau=0)", "tau=0"),
+        ("drg+dsr(tau=-4)", "tau=-4"),
+    ],
+)
+def test_an_argument_out_of_range_is_refused_in_words_and_writes_nothing(fit, tmp_path, name, words):
+    with pytest.raises(ValueError, match=words):
+        fit(name)
+    assert not (tmp_path / "results").exists()
+
+
+def test_data_that_cannot_be_read_write_nothing(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        train(Run("cifar100", "resnet18", "vanilla"), "cpu", tmp_path / "none", tmp_path / "results", progress=False)
+    with pytest.raises(FileNotFoundError):
+        train(Run(f"folder:{tmp_path}/none", "resnet18", "vanilla"), "cpu", results=tmp_path / "results", progress=False)
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("device", ["cuda:77", "gpu"])
+def test_a_device_that_is_not_there_is_refused_in_words_and_writes_nothing(tiny, tmp_path, device):
+    with pytest.raises(ValueError, match=device):
+        train(Run(*RUN, "vanilla"), device, results=tmp_path / "results", progress=False)
+    assert not (tmp_path / "results").exists()
+
+
+# --- stop and resume ---
+
+
+@pytest.fixture
+def whole(fit, tmp_path):
+    """The record and weights of an uninterrupted run of a method."""
+
+    def whole(name):
+        return fit(name, tmp_path / "whole"), weights(tmp_path / "whole")
+
+    return whole
+
+
+def stopped(fit, stop_after, name, results, *steps):
+    """Stops a run before each of the steps, counted since the last stop; then lets it end and returns the record."""
+    for step in steps:
+        stop_after(step)
+        with pytest.raises(Stopped, match="the test says so"):
+            fit(name, results)
+        assert kinds(results) == {".checkpoint.pt"}
+    stop_after(None)
+    return fit(name, results)
+
+
+@pytest.mark.parametrize("steps", [(0,), (2,), (STEPS,), (STEPS + 3,), (2 * STEPS,), (0, 3, 1, STEPS)], ids=str)
+def test_a_run_stopped_anywhere_goes_on_to_the_same_record(fit, whole, stop_after, tmp_path, steps):
+    """Before the first step, inside an epoch, between two epochs, and several times."""
+    record, kept = whole("drg+dsr")
+    assert timeless(stopped(fit, stop_after, "drg+dsr", tmp_path / "stopped", *steps)) == timeless(record)
+    assert same(weights(tmp_path / "stopped"), kept)
+    assert kinds(tmp_path / "stopped") == {".json", ".weights.pt"}, "the checkpoint is gone"
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_resumes_bit_for_bit(fit, whole, stop_after, tmp_path, name):
+    """Stopped inside the first epoch, then at the end of the second."""
+    record, kept = whole(name)
+    assert timeless(stopped(fit, stop_after, name, tmp_path / "stopped", 3, 2 * STEPS - 3)) == timeless(record)
+    assert same(weights(tmp_path / "stopped"), kept)
+
+
+def test_parts_of_a_method_resume_bit_for_bit(fit, whole, stop_after, tmp_path, spare_methods):
+    @method
+    def toy(s, weight=0.1):
+        adaptor = s.part("adaptor", lambda: torch.nn.Sequential(torch.nn.Linear(10, 10), torch.nn.BatchNorm1d(10)))
+        count = s.memory.setdefault("count", torch.zeros(1))
+        count += 1
+        return weight * count.clone()[0] * adaptor(s.z).square().mean()
+
+    record, kept = whole("toy(weight=0.5)")
+    assert timeless(stopped(fit, stop_after, "toy(weight=0.5)", tmp_path / "stopped", 7)) == timeless(record)
+    assert same(weights(tmp_path / "stopped"), kept)
+
+
+def test_a_run_resumes_with_its_own_number_of_threads(fit, whole, stop_after, tmp_path):
+    record, kept = whole("drg+dsr")
+    stop_after(STEPS + 1)
+    with pytest.raises(Stopped):
+        fit("drg+dsr")
+    torch.set_num_threads(2)
+    stop_after(None)
+    resumed = fit("drg+dsr")
+    assert torch.get_num_threads() == 1 == resumed["provenance"]["threads"]
+    assert timeless(resumed) == timeless(record) and same(weights(tmp_path / "results"), kept)
+
+
+def test_checkpoints_on_the_way_change_nothing(fit, whole, tmp_path, monkeypatch):
+    record, kept = whole("drg+dsr")
+    saves = []
+    save = Training.save
+    monkeypatch.setattr(Training, "save", lambda self: (saves.append(1), save(self)))
+    assert timeless(fit("drg+dsr", checkpoint_minutes=0)) == timeless(record)
+    assert len(saves) == 3 * STEPS and same(weights(tmp_path / "results"), kept)
+
+
+def test_a_run_keeps_its_start_its_seconds_and_its_whole_curve_when_it_goes_on(fit, stop_after, tmp_path):
+    stop_after(STEPS + 1)
+    with pytest.raises(Stopped):
+        fit("vanilla")
+    checkpoint = torch.load(next(tmp_path.rglob("*.checkpoint.pt")), weights_only=True)
+    stop_after(None)
+    record = fit("vanilla")
+    assert record["provenance"]["started"] == checkpoint["provenance"]["started"]
+    assert record["cost"]["seconds"] > checkpoint["seconds"]["all"] > 0
+
+
+def test_a_budget_stops_a_run_at_a_checkpoint_and_says_where(fit, whole, tmp_path):
+    record, _ = whole("drg+dsr")
+    with pytest.raises(Stopped, match="epoch 1/3, step .*time budget"):
+        fit("drg+dsr", budget=1e-6)
+    assert kinds(tmp_path / "results") == {".checkpoint.pt"}
+    assert timeless(fit("drg+dsr", budget=600)) == timeless(record)
+
+
+def test_a_budget_holds_while_a_run_waits_for_another_worker(folder, tmp_path, python):
+    run = Run(f"folder:{folder}", "resnet10_w16", "vanilla", epochs=1)
+    place = records.path(tmp_path, run.settings())
+    cell = ["--dataset", run.dataset, "--model", run.model, "--method", "vanilla", "--epochs", "1"]
+    with records.lock(place):
+        waiting = python("-m", "skdcore", "train", *cell, "--device", "cpu", "--results", tmp_path, "--budget", "1s")
+        try:
+            waiting.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            pytest.fail("it waits for the lock beyond its budget")
+    assert waiting.returncode == 3
+
+
+def test_a_checkpoint_of_other_settings_is_refused_and_kept(fit, stop_after, tiny, tmp_path, monkeypatch):
+    stop_after(2)
+    with pytest.raises(Stopped):
+        fit("vanilla")
+    (checkpoint,) = tmp_path.rglob("*.checkpoint.pt")
+    before = checkpoint.read_bytes()
+    monkeypatch.setitem(RECIPES, tiny, RECIPES[tiny] | {"lr": 0.01})
+    with pytest.raises(ValueError, match=r"checkpoint.pt is of a run with other settings"):
+        fit("vanilla")
+    assert checkpoint.read_bytes() == before
+
+
+def test_a_checkpoint_of_other_data_is_refused(fit, stop_after, tiny_parts, tmp_path):
+    stop_after(2)
+    with pytest.raises(Stopped):
+        fit("vanilla")
+    load_cached("tiny", None, torch.device("cpu"))[0].images[0, 0, 0, 0] ^= 1
+    with pytest.raises(ValueError, match="other settings or data"):
+        fit("vanilla")
+
+
+def test_signal_handlers_are_put_back(fit):
+    before = [signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)]
+    fit("vanilla")
+    assert [signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+# --- processes that are stopped and killed ---
+
+
+@pytest.fixture(scope="module")
+def long_run(folder, tmp_path_factory):
+    """A run of 1 step an epoch for a few seconds, as arguments of the command line, and its uninterrupted record."""
+    run = Run(f"folder:{folder}", "resnet10_w16", "drg+dsr", epochs=60)
+    torch.set_num_threads(1)
+    arguments = ["--dataset", run.dataset, "--model", run.model, "--method", run.method, "--epochs", "60", "--device", "cpu"]
+    return run, arguments, train(run, "cpu", results=tmp_path_factory.mktemp("long"), progress=False)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_the_command_at_a_checkpoint_and_the_same_command_ends_it(long_run, python, tmp_path, number):
+    run, arguments, expected = long_run
+    command = ["-m", "skdcore", "train", *arguments, "--results", tmp_path]
+    first = python(*command)
+    assert "epoch 1/60, step 1/1" in first.stderr.readline(), "it is under way"
+    first.send_signal(number)
+    out, err = first.communicate(timeout=60)
+    assert first.returncode == 3 and out == ""
+    assert f"stopped by {number.name}; the same command goes on from there" in err and "Traceback" not in err
+    assert kinds(tmp_path) == {".checkpoint.pt"}
+    second = python(*command)
+    out, err = second.communicate(timeout=60)
+    assert second.returncode == 0, err
+    assert out.splitlines()[-1] == f"drg+dsr seed 0: test accuracy {expected['final']['accuracy']:.2f} %"
+    assert timeless(records.find(tmp_path, expected["run"])) == timeless(expected)
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint(long_run, python, tmp_path):
+    run, _, expected = long_run
+    script = "import sys; from skdcore.train import Run, train; train(Run(*sys.argv[1:4], epochs=60), 'cpu', None, sys.argv[4], None, 0)"
+    process = python("-c", script, run.dataset, run.model, run.method, tmp_path)
+    place = records.path(tmp_path, expected["run"]).with_suffix(".checkpoint.pt")
+    while process.poll() is None and not (place.exists() and torch.load(place, weights_only=True)["epoch"] > 3):
+        time.sleep(0.02)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    (kept,) = [file for file in files(tmp_path) if not file.endswith(".tmp")]
+    assert kept.endswith(".checkpoint.pt")
+    assert timeless(train(run, "cpu", results=tmp_path, progress=False)) == timeless(expected)
+
+
+def test_two_processes_on_one_cell_train_it_once(folder, tmp_path, python):
+    """Both stand before the cell's lock, which the test holds, before either may go on."""
+    script = """
+import contextlib, sys
+from skdcore import records, train
+lock, run = records.lock, train.Training.run
+records.lock = lambda *arguments: (print("waits", flush=True), lock(*arguments))[1]
+train.Training.run = lambda *arguments: (print("trains", flush=True), run(*arguments))[1]
+record = train.train(train.Run(sys.argv[1], "resnet10_w16", "vanilla", epochs=2), "cpu", results=sys.argv[2])
+print(record["final"]["nll"])
+"""
+    run = Run(f"folder:{folder}", "resnet10_w16", "vanilla", epochs=2)
+    with records.lock(records.path(tmp_path, run.settings())):
+        both = [python("-c", script, run.dataset, tmp_path) for _ in range(2)]
+        assert [process.stdout.readline() for process in both] == ["waits\n", "waits\n"]
+    (one, other) = [process.communicate(timeout=60)[0].split() for process in both]
+    assert sorted([one[0], other[0]])[-1] == "trains" and len(one) + len(other) == 3
+    assert one[-1] == other[-1], "both have the record"
+
+
+def test_importing_and_training_need_none_of_the_tools_of_the_book(folder, tmp_path, python):
+    """Dask, papermill, Jupyter Book, pandas, jsonschema and matplotlib are absent from a bare training machine."""
+    script = """
+import sys
+sys.modules.update(dict.fromkeys(sys.argv[1].split(",")))  # None: importing it is a ModuleNotFoundError
+from skdcore.__main__ import main
+sys.exit(main(sys.argv[2:]))
+"""
+    absent = "dask,distributed,papermill,nbformat,nbclient,jupyter_book,sphinx,IPython,pandas,jsonschema,matplotlib,scipy,yaml"
+    cell = ["--dataset", f"folder:{folder}", "--model", "resnet10_w16", "--method", "drg+dsr", "--epochs", "1", "--device", "cpu"]
+    process = python("-c", script, absent, "train", *cell, "--results", tmp_path)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert out.startswith("drg+dsr seed 0: test accuracy")
+    records.under(tmp_path)  # here, with jsonschema, the record is checked
+
+
+# --- failures ---
+
+
+@pytest.mark.parametrize(
+    "step, place", [(1, "epoch 1, step 1"), (STEPS, "epoch 1, step 5"), (STEPS + 2, "epoch 2, step 2")]
+)
+def test_a_loss_that_is_not_finite_ends_the_run_with_a_record_that_says_where(fit, tmp_path, spare_methods, step, place):
+    @method
+    def toy(s):
+        count = s.memory.setdefault("count", torch.zeros(1))
+        count += 1
+        return 0 * s.z.sum() + torch.where(count == step, torch.nan, 0.0)[0]
+
+    record = fit("dsr+toy")
+    assert record["state"] == "failed" and "final" not in record
+    assert record["reason"].endswith(place)
+    assert kinds(tmp_path / "results") == {".json"}, "no weights and no checkpoint"
+    assert fit("dsr+toy") == record, "it is not tried again"
+
+
+@pytest.mark.parametrize("beta", ["1e30", "1e38"])
+def test_a_huge_beta_ends_in_a_failed_record(fit, beta):
+    record = fit(f"dsr(beta={beta})")
+    assert record["state"] == "failed" and "not finite at epoch 1, step" in record["reason"]
+
+
+def test_weights_that_the_last_step_spoils_are_a_failure_too(fit, tiny, monkeypatch):
+    """All losses were finite, but what the network says of the test images is not."""
+    monkeypatch.setitem(RECIPES, tiny, RECIPES[tiny] | {"epochs": 1, "batch": 100, "lr": 1e38})
+    record = fit("vanilla")
+    assert record["state"] == "failed" and "epoch 1" in record["reason"]
+
+
+def test_a_record_that_is_there_is_returned_and_neither_trained_again_nor_touched(fit, tmp_path, monkeypatch):
+    first = fit("vanilla")
+    (place,) = tmp_path.rglob("*.json")
+    before = place.stat().st_mtime_ns, place.read_bytes()
+    monkeypatch.setattr(Training, "__init__", None)
+    assert fit("vanilla()") == first == json.loads(place.read_text())
+    assert (place.stat().st_mtime_ns, place.read_bytes()) == before
+
+
+@pytest.mark.parametrize("changed", ["data", "settings"])
+def test_a_place_taken_by_another_run_is_refused_and_kept(fit, tiny, tmp_path, monkeypatch, changed):
+    fit("vanilla")
+    before = {name: (tmp_path / "results" / name).read_bytes() for name in files(tmp_path / "results")}
+    if changed == "data":
+        load_cached(tiny, None, torch.device("cpu"))[1].images[0, 0, 0, 0] ^= 1
+    else:
+        monkeypatch.setitem(RECIPES, tiny, RECIPES[tiny] | {"lr": 0.01})
+    words = {"data": "data_sha256", "settings": "lr 0.05 instead of 0.01"}[changed]
+    with pytest.raises(ValueError, match=rf"0\.json is of another run .*{words}"):
+        fit("vanilla")
+    assert {name: (tmp_path / "results" / name).read_bytes() for name in files(tmp_path / "results")} == before
+
+
+def full_disk(*_, **__):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def half_saved(state, file):
+    file.write_bytes(b"half")
+    full_disk()
+
+
+@pytest.mark.parametrize("name, call", [("os.replace", full_disk), ("torch.save", half_saved)])
+def test_a_full_disk_leaves_no_partial_file_and_the_run_can_be_tried_again(fit, whole, tmp_path, name, call, monkeypatch):
+    record, _ = whole("dsr")
+    with monkeypatch.context() as patch:
+        patch.setattr(name, call)
+        with pytest.raises(OSError, match="No space left"):
+            fit("dsr")
+    assert files(tmp_path / "results") == []
+    assert timeless(fit("dsr")) == timeless(record)
+
+
+def test_a_full_disk_keeps_the_checkpoint_before(fit, stop_after, tmp_path, monkeypatch):
+    stop_after(3)
+    with pytest.raises(Stopped):
+        fit("dsr")
+    (checkpoint,) = tmp_path.rglob("*.checkpoint.pt")
+    before = checkpoint.read_bytes()
+    stop_after(3)
+    with monkeypatch.context() as patch:
+        patch.setattr("torch.save", half_saved)
+        with pytest.raises(OSError, match="No space left"):
+            fit("dsr")
+    assert kinds(tmp_path / "results") == {".checkpoint.pt"} and checkpoint.read_bytes() == before
+
+
+def test_a_results_folder_that_cannot_be_written_is_named(fit, tmp_path):
+    """A file stands where the folder should be: this stops even a superuser."""
+    (tmp_path / "results").write_text("in the way")
+    with pytest.raises(OSError, match=str(tmp_path / "results")):
+        fit("vanilla")
+    assert (tmp_path / "results").read_text() == "in the way"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="a superuser may write everywhere")
+def test_a_results_folder_without_permission_is_named(fit, tmp_path):
+    (tmp_path / "results").mkdir(mode=0o500)
+    with pytest.raises(PermissionError, match=str(tmp_path / "results")):
+        fit("vanilla")
+
+
+# --- progress ---
+
+
+def test_progress_goes_to_stderr_and_ends_with_the_accuracy(tiny, tmp_path, capsys):
+    record = train(Run(*RUN, "vanilla"), "cpu", results=tmp_path)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines()[0] == "tiny resnet10_w16 vanilla seed 0: epoch 1/3, step 1/5"
+    assert err.splitlines()[-1] == f"vanilla seed 0: test accuracy {record['final']['accuracy']:.2f} %"
+
+
+def test_progress_can_be_switched_off(fit, capsys):
+    fit("vanilla")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_line_asks_for_its_text_only_when_it_is_time_to_show_it(capsys):
+    asked = []
+    with Line() as line:
+        for i in range(1000):
+            line.update(lambda i=i: asked.append(i) or f"step {i}")
+        line.show("done")
+    assert asked == [0] and capsys.readouterr().err == "step 0\ndone\n"
+
+
+def test_a_terminals_line_is_rewritten_in_place(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with Line() as line:
+        line.show("one")
+        line.show("two")
+    assert capsys.readouterr().err == "\r\033[Kone\r\033[Ktwo\n"
