@@ -1,0 +1,188 @@
+"""Records: their form, their place, finding the one that answers a cell."""
+
+import copy
+import json
+
+import pytest
+import torch
+from conftest import files
+
+from skdcore import records
+from skdcore.train import Run, learning_rate
+
+
+@pytest.fixture
+def record():
+    """A record of a run of two epochs."""
+    settings = Run("glyphs", "resnet10_w16", "drg+dsr", epochs=2).settings()
+    final = {"accuracy": 60.5, "nll": 1.5, "ece": 0.1, "entropy": 1.2, "p_true": 0.5}
+    curve = {name: [1.0, 2.0] for name in ("train", "test", "var_logits", "var_probs")}
+    curve |= {"lr": [learning_rate(settings, e) for e in (0, 1)], "loss": {"vanilla": [4.0, 3.0], "drg": [4.5, 3.5], "dsr": [0.1, 0.2]}}
+    cost = dict.fromkeys("seconds_per_step seconds params_trained params_deployed peak_memory".split(), 60)
+    made = dict.fromkeys("torch device code data_sha256 started ended".split(), "x") | {"threads": 1}
+    return {
+        "run": settings, "state": "finished", "final": final, "best": {"accuracy": 60.5, "epoch": 2},
+        "curve": curve, "cost": cost, "provenance": made,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def failed(record):
+    failed = {key: record[key] for key in ("run", "cost", "provenance")}
+    return copy.deepcopy(failed) | {"state": "failed", "reason": "the loss is not finite at epoch 1, step 2"}
+
+
+def test_a_record_is_written_and_read_back_as_it_was(record, failed, tmp_path):
+    for name, written in (("one", record), ("two", failed)):
+        records.write(tmp_path / "deep" / f"{name}.json", written)
+        assert records.read(tmp_path / "deep" / f"{name}.json") == written
+    assert files(tmp_path) == ["deep/one.json", "deep/two.json"]
+
+
+def without(*keys):
+    def change(record):
+        for key in keys[:-1]:
+            record = record[key]
+        del record[keys[-1]]
+
+    return change
+
+
+def with_(value, *keys):
+    def change(record):
+        for key in keys[:-1]:
+            record = record[key]
+        record[keys[-1]] = value
+
+    return change
+
+
+BROKEN = {
+    "run": without("run"),
+    "state": with_("done", "state"),
+    "final": without("final"),
+    "best": without("best"),
+    "curve": without("curve"),
+    "cost": without("cost"),
+    "provenance": without("provenance"),
+    "run.lr": without("run", "lr"),
+    "run.seed": with_(-1, "run", "seed"),
+    "run.epochs": with_("2", "run", "epochs"),
+    "run.precision": with_("fp16", "run", "precision"),
+    "final.accuracy": with_(160, "final", "accuracy"),
+    "final.nll": with_("low", "final", "nll"),
+    "curve.loss": with_({"vanilla": ["a"]}, "curve", "loss"),
+    "curve.lr": with_(3, "curve", "lr"),
+    "curve does not have one point": with_([1.0], "curve", "test"),
+    "provenance.data_sha256": None,
+}
+BROKEN["provenance.data_sha256"] = without("provenance", "data_sha256")
+
+
+@pytest.mark.parametrize("words, change", BROKEN.items(), ids=BROKEN)
+def test_a_broken_record_is_neither_written_nor_read_and_the_place_is_named(record, tmp_path, words, change):
+    change(record)
+    place = tmp_path / "0.json"
+    pattern = "0.json: not a record: .*" + words.rpartition(".")[2]
+    with pytest.raises(ValueError, match=pattern):
+        records.write(place, record)
+    assert files(tmp_path) == []
+    place.write_text(json.dumps(record))
+    with pytest.raises(ValueError, match=pattern):
+        records.read(place)
+
+
+def test_a_failed_record_must_say_why(failed):
+    del failed["reason"]
+    with pytest.raises(ValueError, match="here: not a record: .*reason"):
+        records.check(failed, "here")
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"null", b'{"run": {}}', b"\xff\xfe"], ids=str)
+def test_a_file_that_is_no_record_is_named(tmp_path, text):
+    (tmp_path / "7.json").write_bytes(text)
+    with pytest.raises(ValueError, match="7.json: not a record"):
+        records.under(tmp_path)
+
+
+def settings(dataset="glyphs", method="drg+dsr", **others):
+    return Run(dataset, "resnet10_w16", method, **others).settings()
+
+
+@pytest.mark.parametrize(
+    "cell, place",
+    [
+        (settings(), "glyphs/resnet10_w16/drg+dsr/e7-fp32/0.json"),
+        (settings(seed=12, epochs=200, precision="bf16"), "glyphs/resnet10_w16/drg+dsr/e200-bf16/12.json"),
+        (settings(method="drg(alpha=0.1, k=1)"), "glyphs/resnet10_w16/drg(k=1,alpha=0.1)/e7-fp32/0.json"),
+        (settings() | {"method": 'kd(teacher="a/b c")'}, "glyphs/resnet10_w16/kd(teacher=%22a%2Fb%20c%22)/e7-fp32/0.json"),
+    ],
+)
+def test_a_cell_has_a_place_that_every_file_system_takes(cell, place, tmp_path):
+    assert records.path(tmp_path, cell).relative_to(tmp_path).as_posix() == place
+
+
+def test_a_folder_has_a_place_by_its_name_and_its_whole_path(tmp_path):
+    places = [records.path("", settings(f"folder:{tmp_path}/{where}/my pets")).parts[0] for where in ("a", "b")]
+    assert all(place.startswith("folder-my%20pets-") and len(place) == 17 + 8 for place in places)
+    assert len(set(places)) == 2
+
+
+@pytest.mark.parametrize("other", ["{}/", "{}/.", "{}/../pets"])
+def test_a_folder_is_one_data_set_however_its_path_is_written(tmp_path, other):
+    pets = tmp_path / "pets"
+    assert Run(f"folder:{other.format(pets)}", "resnet18", "vanilla") == Run(f"folder:{pets}", "resnet18", "vanilla")
+
+
+def test_cells_that_differ_have_places_that_differ():
+    cells = [
+        settings(), settings(method="dsr+drg"), settings(seed=1), settings(epochs=8), settings(precision="bf16"),
+        settings(method="drg"), settings("cifar100"), Run("glyphs", "resnet18", "drg+dsr").settings(),
+    ]  # fmt: skip
+    assert len({records.path("", cell) for cell in cells}) == len(cells)
+
+
+def test_no_record_is_found_where_there_is_none(tmp_path):
+    assert records.find(tmp_path, settings()) is None and records.find(tmp_path / "nowhere", settings()) is None
+
+
+def test_the_record_of_a_cell_is_found_by_its_parameters_and_data_and_not_by_its_code(record, tmp_path):
+    records.write(records.path(tmp_path, record["run"]), record)
+    assert records.find(tmp_path, record["run"], "x") == records.find(tmp_path, record["run"]) == record
+    with pytest.raises(ValueError, match=r"0.json is of another run \(data_sha256 x instead of y\)"):
+        records.find(tmp_path, record["run"], "y")
+    with pytest.raises(ValueError, match="lr 0.05 instead of 0.1"):
+        records.find(tmp_path, record["run"] | {"lr": 0.1})
+    with pytest.raises(ValueError, match="warm_up None instead of 5"):
+        records.find(tmp_path, record["run"] | {"warm_up": 5})
+
+
+def test_records_are_read_in_the_order_of_their_paths_and_other_files_are_passed_over(record, tmp_path):
+    for seed in (2, 0, 1):
+        cell = copy.deepcopy(record)
+        cell["run"]["seed"] = seed
+        place = records.path(tmp_path, cell["run"])
+        records.write(place, cell)
+        place.with_suffix(".lock").touch()
+        torch.save({}, place.with_suffix(".checkpoint.pt"))
+    assert [found["run"]["seed"] for found in records.under(tmp_path)] == [0, 1, 2]
+
+
+def test_the_table_has_a_row_for_each_record_the_failed_ones_too(record, failed):
+    table = records.table([record, failed])
+    assert table["state"].tolist() == ["finished", "failed"]
+    assert table["accuracy"][0] == 60.5 and table["accuracy"].isna()[1] and table["minutes"][0] == 1
+
+
+def test_a_file_is_replaced_in_one_move_and_a_failure_leaves_the_one_before(tmp_path):
+    place = tmp_path / "file"
+    records.atomically(place, lambda temporary: temporary.write_text("before"))
+
+    def fail(temporary):
+        temporary.write_text("half")
+        assert place.read_text() == "before"
+        raise RuntimeError("in the middle")
+
+    with pytest.raises(RuntimeError, match="in the middle"):
+        records.atomically(place, fail)
+    assert place.read_text() == "before" and files(tmp_path) == ["file"]

@@ -1,0 +1,130 @@
+"""Many runs on Dask: the same records as one after the other; a worker that dies; budgets and failures."""
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+from conftest import files, timeless
+
+from skdcore import records
+from skdcore import sweep as module
+from skdcore.sweep import sweep
+from skdcore.train import Run, Stopped, train
+
+pytest.importorskip("distributed")
+
+
+@pytest.fixture
+def runs(folder):
+    """Two methods and two seeds on the image folder, which other processes can read too."""
+
+    def runs(epochs):
+        cell = f"folder:{folder}", "resnet10_w16"
+        return [Run(*cell, method, seed, epochs) for seed in (0, 1) for method in ("vanilla", "drg+dsr")]
+
+    return runs
+
+
+def test_a_sweep_on_two_workers_gives_the_records_of_one_run_after_the_other(runs, tmp_path, capfd):
+    cells = runs(2)
+    before = train(cells[0], "cpu", results=tmp_path / "dask", progress=False)  # one is there already
+    ended = sweep([*cells, cells[0]], results=tmp_path / "dask", device="cpu", workers=2)
+    alone = [train(cell, "cpu", results=tmp_path / "alone", progress=False) for cell in cells]
+    assert [timeless(record) for record in ended] == [timeless(record) for record in alone]
+    assert ended[0] == before and files(tmp_path / "dask") == files(tmp_path / "alone")
+    assert all(record["provenance"]["threads"] == 1 for record in ended)
+    assert "4 of 4 cells done, 2 at a time" in capfd.readouterr().err
+
+
+def test_a_cell_whose_worker_is_killed_is_ended_by_another(runs, tmp_path):
+    """Its worker dies while it trains; on a cluster given by address."""
+    from distributed import Client, LocalCluster
+
+    cells = [runs(40)[0], runs(40)[1]]
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", memory_limit=None) as cluster,
+        Client(cluster) as client,
+    ):
+        workers = client.run(os.getpid)
+        victims = []
+
+        def kill():
+            while not victims:
+                time.sleep(0.05)
+                if list(tmp_path.rglob("*.lock")):
+                    busy = [worker for worker, keys in client.processing().items() if keys]
+                    victims.append(workers[busy[0]])
+                    os.kill(victims[0], signal.SIGKILL)
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        ended = sweep(cells, results=tmp_path, device="cpu", scheduler=cluster.scheduler_address)
+        killer.join()
+        assert victims and victims[0] not in client.run(os.getpid).values()
+    assert [record["state"] for record in ended] == ["finished", "finished"]
+    assert [records.find(tmp_path, record["run"]) for record in ended] == ended
+
+
+# What follows needs no cluster: cells run in this process, in order.
+
+
+class Future:
+    def __init__(self, value):
+        self.result = lambda: value
+
+
+class Here:
+    """As much of Dask's client as a sweep uses."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def map(self, function, runs, pure, **options):
+        return [Future(function(run, **options)) for run in runs]
+
+    def gather(self, futures):
+        return [future.result() for future in futures]
+
+    def nthreads(self):
+        return {"here": 1}
+
+
+@pytest.fixture
+def here(monkeypatch):
+    slots = []
+    monkeypatch.setattr(module, "_client", lambda scheduler, workers: slots.append(workers) or Here())
+    monkeypatch.setattr("distributed.as_completed", lambda futures: futures)
+    return slots
+
+
+def test_a_failed_cell_is_a_record_and_does_not_keep_the_others_from_being_trained(tiny, here, tmp_path):
+    runs = [Run(tiny, "resnet10_w16", name) for name in ("dsr(beta=1e38)", "vanilla")]
+    assert [r["state"] for r in sweep(runs, results=tmp_path, device="cpu")] == ["failed", "finished"]
+
+
+def test_a_budget_stops_the_cells_and_says_how_many_are_open(tiny, here, tmp_path):
+    runs = [Run(tiny, "resnet10_w16", "vanilla", seed) for seed in range(3)]
+    train(runs[1], "cpu", results=tmp_path, progress=False)
+    with pytest.raises(Stopped, match="2 of 3 cells are not finished; the first: tiny .* seed 0: .*time budget"):
+        sweep(runs, results=tmp_path, device="cpu", budget=1e-3)
+    assert [record["state"] for record in sweep(runs, results=tmp_path, device="cpu")] == 3 * ["finished"]
+
+
+@pytest.mark.parametrize("workers, cells, slots", [(None, 9, 4), (None, 3, 3), (2, 9, 2)])
+def test_there_are_no_more_workers_than_cores_cells_or_what_is_asked_for(
+    tiny, here, tmp_path, monkeypatch, workers, cells, slots
+):
+    monkeypatch.setattr("dask.system.CPU_COUNT", 4)
+    monkeypatch.setattr(module, "train", lambda run, *_, **__: {"state": "failed", "run": {"method": "", "seed": 0}, "reason": ""})
+    sweep([Run(tiny, "resnet10_w16", "vanilla", seed) for seed in range(cells)], results=tmp_path, device="cpu", workers=workers)
+    assert here == [slots]
+
+
+def test_a_single_cell_is_trained_in_this_process(tiny, here, tmp_path):
+    (record,) = sweep(2 * [Run(tiny, "resnet10_w16", "vanilla")], results=tmp_path, device="cpu")
+    assert record["state"] == "finished" and here == []
