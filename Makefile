@@ -5,6 +5,14 @@ NOTEBOOKS := $(filter-out index,$(patsubst notebooks/%.ipynb,%,$(wildcard notebo
 # Where the executed copy of a notebook lies in the book.
 page = $(if $(filter index,$(1)),index,experiments/$(1))
 
+# The README's picture.
+define PICTURE
+from skdcore import figures, study
+table = study.experiment("table_1")
+figures.gains(table.compare(*study.at_scale(table, "small"))).savefig("book/figures/table_1_small.png", dpi=120)
+endef
+export PICTURE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup book pages test sweep bench lab clean
 
@@ -21,14 +29,16 @@ setup: .venv/ready ## a virtual environment .venv with the versions of requireme
 	touch $@
 
 book: setup ## train the miniature, show its numbers: _build/html/index.html (what is trained already is kept; tracked files stay as they are)
-	rm -rf _build/fresh && mkdir -p _build/fresh
+	rm -rf _build/fresh && mkdir -p _build/fresh book/experiments
 	cp -R book skdcore _config.yml _build/fresh/
 	$(foreach n,$(NOTEBOOKS),$(BIN)/papermill --no-progress-bar notebooks/$(n).ipynb _build/fresh/book/$(call page,$(n)).ipynb &&) true
 	$(BIN)/jupyter-book build --path-output . -W -n --quiet _build/fresh/book
 	@echo "open _build/html/index.html"
 
 pages: setup ## renew the committed pages and the miniature's committed records
+	mkdir -p book/experiments
 	$(foreach n,$(NOTEBOOKS),$(BIN)/papermill --no-progress-bar notebooks/$(n).ipynb book/$(call page,$(n)).ipynb -p results results &&) true
+	$(BIN)/python -c "$$PICTURE"
 	$(BIN)/jupyter-book build -W -n --quiet book/
 
 test: setup ## ruff and the tests

@@ -24,8 +24,8 @@ def main(arguments=None):
     chosen = parser().parse_args(arguments)
     try:
         return chosen.command(chosen) or 0
-    except Stopped as stopped:
-        print(stopped, file=sys.stderr)
+    except (Stopped, KeyboardInterrupt) as stopped:
+        print(str(stopped) or "interrupted; the same command goes on from the last checkpoints", file=sys.stderr)
         return STOPPED
     except (ValueError, OSError) as error:
         print(f"skdcore: {error}", file=sys.stderr)
@@ -67,9 +67,7 @@ def _add(commands, command, help_, **options):
 
 
 def _cluster(sub):
-    sub.add_argument(
-        "--scheduler", metavar="ADDRESS", help="a Dask scheduler (tcp://host:8786); default: this machine"
-    )
+    sub.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler (tcp://host:8786); default: this machine")
     sub.add_argument("--workers", type=int, metavar="N", help="cells at a time; default: one a GPU, else one a core")
 
 

@@ -14,6 +14,8 @@ def gains(frame):
         if row["low"] is not None and not pandas.isna(row["low"]):
             axes.plot([row["low"], row["high"]], [at, at], color="C0", linewidth=2)
     axes.plot(frame["gain"].astype(float), frame.index, "o", color="C0", label="ours, 95 % interval")
+    if frame["gain"].isna().all():
+        axes.text(0.5, 0.5, "not yet run", transform=axes.transAxes, ha="center", va="center")
     if frame["paper"].notna().any():
         axes.plot(frame["paper"].astype(float) - vanilla.iloc[0], frame.index, "x", color="C3", label="the paper's")
     axes.set(yticks=frame.index, yticklabels=frame["method"], xlabel="gain over vanilla, percentage points")

@@ -9,7 +9,8 @@ from skdcore.progress import Line
 from skdcore.train import Stopped, outcome, train
 
 # Dask has its workers give memory back to the system at once; a step that asks for it anew is 1.4 times slower.
-KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(2**30), "MALLOC_MMAP_THRESHOLD_": str(2**25)}
+KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": 2**30, "MALLOC_MMAP_THRESHOLD_": 2**25}
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), 1)
 
 
 def sweep(runs, root=None, results="results", device=None, scheduler=None, budget=None, workers=None):
@@ -74,9 +75,11 @@ def _slots(device):
 
 
 def _client(scheduler, workers):
+    import dask
     from distributed import Client, LocalCluster
 
     if scheduler:
         return Client(scheduler)
     one_thread = {"n_workers": workers, "threads_per_worker": 1, "processes": True}
-    return Client(LocalCluster(**one_thread, dashboard_address=None, memory_limit=None, env=KEEP_MEMORY))
+    with dask.config.set({"distributed.nanny.pre-spawn-environ": KEEP_MEMORY | ONE_THREAD}):
+        return Client(LocalCluster(**one_thread, dashboard_address=":0", memory_limit=None))

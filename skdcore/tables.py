@@ -2,7 +2,7 @@
 
 import pandas
 
-from skdcore import study
+from skdcore import records, study
 
 MISSING = "not yet run"
 
@@ -33,6 +33,17 @@ def scaled(table, name, results=study.RESULTS):
     found, models = study.at_scale(table, name, results)
     text = f"the {name} scale ({study.scale(name)['text']})"
     return accuracies(table, found, models, text, f"tab-{table.name.replace('_', '-')}-{name}")
+
+
+def finals(found, name):
+    """The final scores of a few runs, a row each."""
+    columns = {"method": "method", "accuracy": "accuracy, %", "nll": "nll", "ece": "calibration error"}
+    columns |= {"entropy": "entropy", "p_true": "p(true class)", "minutes": "minutes"}
+    frame = records.table(found)[list(columns)].rename(columns=columns)
+    frame["method"] = "`" + frame["method"] + "`"
+    run = found[0]["run"]
+    caption = f"Final scores on the test part: {run['dataset']}, {run['model']}, seed {run['seed']}; {made(found)}."
+    return Table(frame.round(3).astype(str), caption, name)
 
 
 def made(found):

@@ -17,7 +17,10 @@ def record():
     settings = Run("glyphs", "resnet10_w16", "drg+dsr", epochs=2).settings()
     final = {"accuracy": 60.5, "nll": 1.5, "ece": 0.1, "entropy": 1.2, "p_true": 0.5}
     curve = {name: [1.0, 2.0] for name in ("train", "test", "var_logits", "var_probs")}
-    curve |= {"lr": [learning_rate(settings, e) for e in (0, 1)], "loss": {"vanilla": [4.0, 3.0], "drg": [4.5, 3.5], "dsr": [0.1, 0.2]}}
+    curve |= {
+        "lr": [learning_rate(settings, e) for e in (0, 1)],
+        "loss": {"vanilla": [4.0, 3.0], "drg": [4.5, 3.5], "dsr": [0.1, 0.2]},
+    }
     cost = dict.fromkeys("seconds_per_step seconds params_trained params_deployed peak_memory".split(), 60)
     made = dict.fromkeys("torch device code data_sha256 started ended".split(), "x") | {"threads": 1}
     return {
@@ -115,7 +118,10 @@ def settings(dataset="glyphs", method="drg+dsr", **others):
         (settings(), "glyphs/resnet10_w16/drg+dsr/e7-fp32/0.json"),
         (settings(seed=12, epochs=200, precision="bf16"), "glyphs/resnet10_w16/drg+dsr/e200-bf16/12.json"),
         (settings(method="drg(alpha=0.1, k=1)"), "glyphs/resnet10_w16/drg(k=1,alpha=0.1)/e7-fp32/0.json"),
-        (settings() | {"method": 'kd(teacher="a/b c")'}, "glyphs/resnet10_w16/kd(teacher=%22a%2Fb%20c%22)/e7-fp32/0.json"),
+        (
+            settings() | {"method": 'kd(teacher="a/b c")'},
+            "glyphs/resnet10_w16/kd(teacher=%22a%2Fb%20c%22)/e7-fp32/0.json",
+        ),
     ],
 )
 def test_a_cell_has_a_place_that_every_file_system_takes(cell, place, tmp_path):

@@ -120,8 +120,15 @@ def test_there_are_no_more_workers_than_cores_cells_or_what_is_asked_for(
     tiny, here, tmp_path, monkeypatch, workers, cells, slots
 ):
     monkeypatch.setattr("dask.system.CPU_COUNT", 4)
-    monkeypatch.setattr(module, "train", lambda run, *_, **__: {"state": "failed", "run": {"method": "", "seed": 0}, "reason": ""})
-    sweep([Run(tiny, "resnet10_w16", "vanilla", seed) for seed in range(cells)], results=tmp_path, device="cpu", workers=workers)
+    monkeypatch.setattr(
+        module, "train", lambda run, *_, **__: {"state": "failed", "run": {"method": "", "seed": 0}, "reason": ""}
+    )
+    sweep(
+        [Run(tiny, "resnet10_w16", "vanilla", seed) for seed in range(cells)],
+        results=tmp_path,
+        device="cpu",
+        workers=workers,
+    )
     assert here == [slots]
 
 

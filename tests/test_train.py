@@ -13,11 +13,10 @@ import pytest
 import torch
 from conftest import STEPS, files, kinds, same, timeless
 
-import skdcore.train
 from skdcore import measures, records
 from skdcore.data import Data, load_cached
 from skdcore.losses import cross_entropy
-from skdcore.methods import METHODS, build, method
+from skdcore.methods import METHODS, method
 from skdcore.models import network
 from skdcore.progress import Line
 from skdcore.train import RECIPES, Run, Stopped, Training, learning_rate, train
@@ -258,7 +257,9 @@ def test_data_that_cannot_be_read_write_nothing(tmp_path):
     with pytest.raises(FileNotFoundError):
         train(Run("cifar100", "resnet18", "vanilla"), "cpu", tmp_path / "none", tmp_path / "results", progress=False)
     with pytest.raises(FileNotFoundError):
-        train(Run(f"folder:{tmp_path}/none", "resnet18", "vanilla"), "cpu", results=tmp_path / "results", progress=False)
+        train(
+            Run(f"folder:{tmp_path}/none", "resnet18", "vanilla"), "cpu", results=tmp_path / "results", progress=False
+        )
     assert not (tmp_path / "results").exists()
 
 
@@ -411,7 +412,18 @@ def long_run(folder, tmp_path_factory):
     """A run of 1 step an epoch for a few seconds, as arguments of the command line, and its uninterrupted record."""
     run = Run(f"folder:{folder}", "resnet10_w16", "drg+dsr", epochs=60)
     torch.set_num_threads(1)
-    arguments = ["--dataset", run.dataset, "--model", run.model, "--method", run.method, "--epochs", "60", "--device", "cpu"]
+    arguments = [
+        "--dataset",
+        run.dataset,
+        "--model",
+        run.model,
+        "--method",
+        run.method,
+        "--epochs",
+        "60",
+        "--device",
+        "cpu",
+    ]
     return run, arguments, train(run, "cpu", results=tmp_path_factory.mktemp("long"), progress=False)
 
 
@@ -435,7 +447,11 @@ def test_a_signal_stops_the_command_at_a_checkpoint_and_the_same_command_ends_it
 
 def test_a_killed_run_goes_on_from_its_last_checkpoint(long_run, python, tmp_path):
     run, _, expected = long_run
-    script = "import sys; from skdcore.train import Run, train; train(Run(*sys.argv[1:4], epochs=60), 'cpu', None, sys.argv[4], None, 0)"
+    script = """
+import sys
+from skdcore.train import Run, train
+train(Run(*sys.argv[1:4], epochs=60), "cpu", results=sys.argv[4], checkpoint_minutes=0)
+"""
     process = python("-c", script, run.dataset, run.model, run.method, tmp_path)
     place = records.path(tmp_path, expected["run"]).with_suffix(".checkpoint.pt")
     while process.poll() is None and not (place.exists() and torch.load(place, weights_only=True)["epoch"] > 3):
@@ -475,8 +491,20 @@ sys.modules.update(dict.fromkeys(sys.argv[1].split(",")))  # None: importing it 
 from skdcore.__main__ import main
 sys.exit(main(sys.argv[2:]))
 """
-    absent = "dask,distributed,papermill,nbformat,nbclient,jupyter_book,sphinx,IPython,pandas,jsonschema,matplotlib,scipy,yaml"
-    cell = ["--dataset", f"folder:{folder}", "--model", "resnet10_w16", "--method", "drg+dsr", "--epochs", "1", "--device", "cpu"]
+    absent = "dask,distributed,papermill,nbformat,nbclient,jupyter_book,sphinx,IPython"
+    absent += ",pandas,jsonschema,matplotlib,scipy,yaml"
+    cell = [
+        "--dataset",
+        f"folder:{folder}",
+        "--model",
+        "resnet10_w16",
+        "--method",
+        "drg+dsr",
+        "--epochs",
+        "1",
+        "--device",
+        "cpu",
+    ]
     process = python("-c", script, absent, "train", *cell, "--results", tmp_path)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
@@ -490,7 +518,9 @@ sys.exit(main(sys.argv[2:]))
 @pytest.mark.parametrize(
     "step, place", [(1, "epoch 1, step 1"), (STEPS, "epoch 1, step 5"), (STEPS + 2, "epoch 2, step 2")]
 )
-def test_a_loss_that_is_not_finite_ends_the_run_with_a_record_that_says_where(fit, tmp_path, spare_methods, step, place):
+def test_a_loss_that_is_not_finite_ends_the_run_with_a_record_that_says_where(
+    fit, tmp_path, spare_methods, step, place
+):
     @method
     def toy(s):
         count = s.memory.setdefault("count", torch.zeros(1))
@@ -550,7 +580,9 @@ def half_saved(state, file):
 
 
 @pytest.mark.parametrize("name, call", [("os.replace", full_disk), ("torch.save", half_saved)])
-def test_a_full_disk_leaves_no_partial_file_and_the_run_can_be_tried_again(fit, whole, tmp_path, name, call, monkeypatch):
+def test_a_full_disk_leaves_no_partial_file_and_the_run_can_be_tried_again(
+    fit, whole, tmp_path, name, call, monkeypatch
+):
     record, _ = whole("dsr")
     with monkeypatch.context() as patch:
         patch.setattr(name, call)

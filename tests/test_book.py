@@ -1,0 +1,115 @@
+"""The book builds without a warning, and its pages work in a browser with the network cut."""
+
+import functools
+import http.server
+import re
+import shutil
+import subprocess
+import sys
+import threading
+
+import nbformat
+import pytest
+import yaml
+from browser import PROGRAM, Browser
+
+from skdcore import study, tables
+from skdcore.study import ROOT
+
+CONTENTS = yaml.safe_load((ROOT / "book/_toc.yml").read_text())
+PAGES = ["index"] + [entry["file"] for part in CONTENTS["parts"] for entry in part["chapters"]]
+MATH_DRAWN = "!document.querySelector('.math') || document.querySelectorAll('mjx-container').length > 0"
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    """The committed pages, built as `jupyter-book build book/` does, with warnings as errors."""
+    folder = tmp_path_factory.mktemp("book")
+    for name in ("book", "skdcore"):
+        shutil.copytree(ROOT / name, folder / name)
+    shutil.copy(ROOT / "_config.yml", folder)
+    command = [sys.executable, "-m", "jupyter_book.cli.main", "build", "book/", "-W", "-n", "--keep-going"]
+    built = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert built.returncode == 0, built.stdout[-3000:] + built.stderr[-3000:]
+    return folder / "_build/html"
+
+
+@pytest.fixture(scope="session")
+def address(site):
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=site))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    if PROGRAM is None:
+        pytest.skip("no Chromium on this machine")
+    with Browser() as opened:
+        yield opened
+
+
+def test_every_page_of_the_contents_is_built(site):
+    assert [page for page in PAGES if not (site / f"{page}.html").exists()] == []
+
+
+def test_equations_carry_the_papers_numbers(site):
+    text = "".join((site / f"{page}.html").read_text() for page in PAGES)
+    numbers = re.findall(r'<span class="eqno">\((\d+)\)', text)
+    assert numbers == [str(n) for n in range(1, 14)]
+
+
+def test_pages_name_no_script_or_style_from_outside(site):
+    for page in PAGES:
+        loaded = re.findall(
+            r'<(?:script|link|img)[^>]+(?:src|href)="(https?:[^"]+)"', (site / f"{page}.html").read_text()
+        )
+        assert loaded == [], page
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page_works_in_a_browser_without_a_network(browser, address, page):
+    events = browser.visit(f"{address}/{page}.html", ready=f"document.readyState === 'complete' && ({MATH_DRAWN})")
+    asked = [e["params"]["request"]["url"] for e in events if e.get("method") == "Network.requestWillBeSent"]
+    assert [url for url in asked if not url.startswith((address, "data:"))] == []
+    failed = [e["params"] for e in events if e.get("method") in ("Runtime.exceptionThrown", "Network.loadingFailed")]
+    errors = [e["params"]["entry"]["text"] for e in events if e.get("method") == "Log.entryAdded"]
+    said = [e["params"] for e in events if e.get("method") == "Runtime.consoleAPICalled"]
+    assert failed == [] and errors == [] and [e for e in said if e["type"] == "error"] == []
+    assert browser.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
+
+
+def test_search_finds_a_page(browser, address):
+    browser.visit(
+        f"{address}/search.html?q=temperature", ready="document.querySelectorAll('#search-results li').length > 0"
+    )
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if (ROOT / f"book/{page}.ipynb").exists()])
+def test_committed_page_is_its_template_with_outputs(page):
+    done = nbformat.read(ROOT / f"book/{page}.ipynb", as_version=4)
+    template = nbformat.read(ROOT / f"notebooks/{page.split('/')[-1]}.ipynb", as_version=4)
+    sources = [cell.source for cell in done.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
+    assert sources == [cell.source for cell in template.cells]
+    assert any(cell.get("outputs") for cell in done.cells)
+
+
+def test_numbers_of_the_committed_table_come_from_committed_records():
+    shown = (ROOT / "book/experiments/table_1.ipynb").read_text()
+    table = study.experiment("table_1")
+    for scale in ("miniature", "small"):
+        found, models = study.at_scale(table, scale)
+        assert found, f"no committed records at the {scale} scale"
+        for row in table.compare(found, models).itertuples():
+            assert row.n == 0 or f"{row.mean:.2f} ± {row.sd:.2f}" in shown or row.n == 1, row
+    assert tables.findings(table, study.RESULTS).splitlines()[0] in "".join(
+        cell.outputs[0].data["text/markdown"]
+        for cell in nbformat.read(ROOT / "book/index.ipynb", as_version=4).cells
+        if cell.get("outputs") and "text/markdown" in cell.outputs[0].get("data", {})
+    )

@@ -1,0 +1,88 @@
+"""Every template runs through papermill at tiny parameters, is thin, and refuses what it does not know."""
+
+import json
+
+import nbformat
+import papermill
+import pytest
+
+from skdcore.notebook import parameters
+from skdcore.study import ROOT
+
+TEMPLATES = sorted((ROOT / "notebooks").glob("*.ipynb"))
+TINY = {
+    "index": {},
+    "table_1": {"seeds": "[0]", "epochs": 1},
+    "train_one": {"epochs": 1},
+}
+pytestmark = pytest.mark.filterwarnings("default")  # nbclient, jupyter_client and tornado warn of each other
+
+
+def run(template, out, **given):
+    papermill.execute_notebook(template, out, parameters=given, cwd=out.parent, progress_bar=False)
+    return nbformat.read(out, as_version=4)
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.stem)
+def test_template_runs_and_writes_only_where_it_is_told(template, tmp_path):
+    before = {file: file.stat().st_mtime_ns for file in (ROOT / "results").rglob("*") if file.is_file()}
+    done = run(template, tmp_path / "out.ipynb", results=str(tmp_path / "results"), **TINY[template.stem])
+    assert not any(cell.get("outputs") and cell.outputs[0].output_type == "error" for cell in done.cells)
+    assert before == {file: file.stat().st_mtime_ns for file in (ROOT / "results").rglob("*") if file.is_file()}
+    text = json.dumps(done)
+    for record in (tmp_path / "results").rglob("*.json"):
+        assert f"{json.loads(record.read_text())['final']['accuracy']:.2f}" in text or template.stem == "train_one"
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.stem)
+def test_template_is_thin_and_has_no_outputs(template):
+    cells = [cell for cell in nbformat.read(template, as_version=4).cells if cell.cell_type == "code"]
+    assert all(cell.outputs == [] and cell.execution_count is None for cell in cells)
+    tagged = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
+    assert len(tagged) == 1
+    described = [line for line in tagged[0].source.splitlines() if line]
+    assert all(": " in line.split(" = ")[0] and "  # " in line for line in described)
+    assert sum(len(cell.source.splitlines()) for cell in cells if cell is not tagged[0]) <= 20
+    inspected = papermill.inspect_notebook(template)
+    assert len(inspected) == len(described)
+
+
+def test_unknown_parameter_stops_a_notebook_and_names_the_near_one(tmp_path):
+    with pytest.raises(papermill.PapermillExecutionError, match="unknown parameter 'seed'; did you mean seeds"):
+        run(ROOT / "notebooks/table_1.ipynb", tmp_path / "out.ipynb", seed="[0]", results=str(tmp_path / "results"))
+    assert not (tmp_path / "results").exists()
+
+
+def namespace(**values):
+    return (
+        {"__annotations__": {"seeds": list[int], "epochs": int | None, "models": list[str], "lr": float}}
+        | {
+            "seeds": [0],
+            "epochs": None,
+            "models": ["a"],
+            "lr": 0.1,
+        }
+        | values
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ({"seeds": "[0, 1]"}, {"seeds": [0, 1]}),
+        ({"models": "['b']"}, {"models": ["b"]}),
+        ({"epochs": "3"}, {"epochs": 3}),
+        ({"epochs": "None"}, {"epochs": None}),
+        ({"lr": 1}, {"lr": 1}),
+    ],
+)
+def test_texts_become_what_the_annotation_says(given, meant):
+    names = namespace(**given)
+    parameters(names)
+    assert {key: names[key] for key in meant} == meant
+
+
+@pytest.mark.parametrize("given", [{"seeds": "0"}, {"seeds": ["a"]}, {"epochs": 1.5}, {"models": "resnet18"}])
+def test_wrong_types_are_refused_by_name(given):
+    with pytest.raises(ValueError, match=f"parameter {next(iter(given))}="):
+        parameters(namespace(**given))
