@@ -96,7 +96,8 @@ def test_bad_input_in_the_last_of_many_cells_is_found_before_the_first_is_traine
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--precision", "fp16"], ["--epochs", "1.5"], ["--budget", "soon"], ["--budget", "0m"], ["--seed", "x"]]
+    "arguments",
+    [["--precision", "fp16"], ["--epochs", "1.5"], ["--budget", "soon"], ["--budget", "0m"], ["--seed", "x"]],
 )
 def test_words_that_are_no_values_are_refused_with_the_usage(run, capsys, arguments):
     with pytest.raises(SystemExit) as ended:
@@ -132,7 +133,10 @@ def test_methods_lists_every_method_with_its_keywords_defaults_and_words(capsys)
 
 
 def test_show_prints_a_row_for_each_record(tiny, tmp_path, capsys):
-    ended = [train(Run(tiny, "resnet10_w16", name), "cpu", results=tmp_path, progress=False) for name in ("drg+dsr", "dsr(beta=1e38)")]
+    ended = [
+        train(Run(tiny, "resnet10_w16", name), "cpu", results=tmp_path, progress=False)
+        for name in ("drg+dsr", "dsr(beta=1e38)")
+    ]
     assert main(["show", str(tmp_path)]) == 0
     head, *rows = capsys.readouterr().out.splitlines()
     assert {"dataset", "model", "method", "seed", "state", "accuracy", "nll", "ece"} <= set(head.split())
@@ -165,7 +169,7 @@ def test_every_command_has_help(command, capsys):
 def test_python_m_skdcore_in_a_process_of_its_own(python, tiny, tmp_path, command, words):
     train(Run(tiny, "resnet10_w16", "vanilla"), "cpu", results=tmp_path, progress=False)
     process = python("-m", "skdcore", command, *([tmp_path] if command == "show" else []))
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=180)
     assert process.returncode == 0 and words in out and err == ""
 
 

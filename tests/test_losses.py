@@ -73,7 +73,9 @@ def test_kl_that_is_not_detached_gives_the_teacher_the_literal_gradient():
 @pytest.mark.parametrize("tau", [1.0, 4.0])
 def test_kl_gradient_rows_sum_to_zero_and_it_vanishes_up_to_a_constant_a_row(tau):
     teacher, student = logits(), logits()
-    torch.testing.assert_close(gradient(kl(teacher, student, tau), student).sum(dim=1), torch.zeros(B, dtype=torch.float64))
+    torch.testing.assert_close(
+        gradient(kl(teacher, student, tau), student).sum(dim=1), torch.zeros(B, dtype=torch.float64)
+    )
     shifted = teacher + torch.randn(B, 1, dtype=torch.float64)
     assert kl(teacher, shifted, tau).abs() < 1e-12 < kl(teacher, student, tau)
 

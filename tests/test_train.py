@@ -371,7 +371,7 @@ def test_a_budget_holds_while_a_run_waits_for_another_worker(folder, tmp_path, p
     with records.lock(place):
         waiting = python("-m", "skdcore", "train", *cell, "--device", "cpu", "--results", tmp_path, "--budget", "1s")
         try:
-            waiting.communicate(timeout=20)
+            waiting.communicate(timeout=90)
         except subprocess.TimeoutExpired:
             pytest.fail("it waits for the lock beyond its budget")
     assert waiting.returncode == 3
@@ -434,12 +434,12 @@ def test_a_signal_stops_the_command_at_a_checkpoint_and_the_same_command_ends_it
     first = python(*command)
     assert "epoch 1/60, step 1/1" in first.stderr.readline(), "it is under way"
     first.send_signal(number)
-    out, err = first.communicate(timeout=60)
+    out, err = first.communicate(timeout=180)
     assert first.returncode == 3 and out == ""
     assert f"stopped by {number.name}; the same command goes on from there" in err and "Traceback" not in err
     assert kinds(tmp_path) == {".checkpoint.pt"}
     second = python(*command)
-    out, err = second.communicate(timeout=60)
+    out, err = second.communicate(timeout=180)
     assert second.returncode == 0, err
     assert out.splitlines()[-1] == f"drg+dsr seed 0: test accuracy {expected['final']['accuracy']:.2f} %"
     assert timeless(records.find(tmp_path, expected["run"])) == timeless(expected)
@@ -478,7 +478,7 @@ print(record["final"]["nll"])
     with records.lock(records.path(tmp_path, run.settings())):
         both = [python("-c", script, run.dataset, tmp_path) for _ in range(2)]
         assert [process.stdout.readline() for process in both] == ["waits\n", "waits\n"]
-    (one, other) = [process.communicate(timeout=60)[0].split() for process in both]
+    (one, other) = [process.communicate(timeout=180)[0].split() for process in both]
     assert sorted([one[0], other[0]])[-1] == "trains" and len(one) + len(other) == 3
     assert one[-1] == other[-1], "both have the record"
 
@@ -506,7 +506,7 @@ sys.exit(main(sys.argv[2:]))
         "cpu",
     ]
     process = python("-c", script, absent, "train", *cell, "--results", tmp_path)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=180)
     assert process.returncode == 0, err
     assert out.startswith("drg+dsr seed 0: test accuracy")
     records.under(tmp_path)  # here, with jsonschema, the record is checked
