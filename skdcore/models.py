@@ -2,6 +2,7 @@
 
 The networks are torchvision's.  For small images the stem is the CIFAR one: a 3x3 convolution of stride 1
 and no max-pool.  The AC is the official repository's, layer by layer, with global pooling.
+Every network ends alike: the last block in a ReLU, the top in global pooling and one linear layer.
 """
 
 import torch
@@ -66,12 +67,19 @@ class AuxiliaryClassifier(nn.Module):
         self.tower = nn.Sequential(*tower, nn.AdaptiveAvgPool2d(1), nn.Flatten())
         self.linear = nn.Linear(width << 4 - k, classes)
 
-    def forward(self, feature):
-        """Logits z', (B, K).  Raises ValueError for a feature map whose side is odd: the gate cannot halve it."""
+    def embed(self, feature):
+        """The pooled features that `linear` reads, (B, width << 4 - k).
+
+        Raises ValueError for a feature map whose side is odd: the gate cannot halve it.
+        """
         if feature.shape[2] % 2 or feature.shape[3] % 2:
             height, width = feature.shape[2:]
             raise ValueError(f"an auxiliary classifier needs feature maps of even sides, not {height}x{width}")
-        return self.linear(self.tower(self.gate(feature) * feature))
+        return self.tower(self.gate(feature) * feature)
+
+    def forward(self, feature):
+        """Logits z', (B, K)."""
+        return self.linear(self.embed(feature))
 
 
 class SeparableConv(nn.Sequential):
@@ -90,6 +98,75 @@ class SeparableConv(nn.Sequential):
         )
 
 
+class Bottleneck(nn.Module):
+    """BYOT's [3] shallow classifier in its conference form: `shape` and `last` are those of its block and the last.
+
+    1x1, k x k of stride k (the ratio of the two blocks' sides) and 1x1 convolution, then global pool -> linear.
+    """
+
+    def __init__(self, shape, last, classes):
+        super().__init__()
+        (_, c_in, *_, side), (_, c_out, *_, last_side) = shape, last
+        widths, sides = (c_in, c_out // 4, c_out // 4, c_out), (1, side // last_side, 1)
+        layers = []
+        for a, b, k in zip(widths, widths[1:], sides, strict=False):
+            layers += [nn.Conv2d(a, b, k, stride=k), nn.BatchNorm2d(b), nn.ReLU()]
+        self.tower = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.linear = nn.Linear(c_out, classes)
+
+    def forward(self, feature):
+        """Pooled features, (B, C) with the last block's C, and logits, (B, K)."""
+        pooled = self.tower(feature)
+        return pooled, self.linear(pooled)
+
+
+class Pyramid(nn.Module):
+    """FRSKD's [4] self-teacher: one top-down and one bottom-up pass over the blocks' outputs, as in BiFPN.
+
+    Every level has the width of block 2; `widths` are those of all blocks, shallow to deep.
+    """
+
+    def __init__(self, widths, classes):
+        super().__init__()
+        c = widths[1]
+        self.lateral = nn.ModuleList(nn.Sequential(nn.Conv2d(w, c, 1, bias=False), nn.BatchNorm2d(c)) for w in widths)
+        self.down = nn.ModuleList(Fusion(c, 2) for _ in widths[1:])
+        self.up = nn.ModuleList([*(Fusion(c, 3) for _ in widths[2:]), Fusion(c, 2)])
+        self.linear = nn.Linear(c, classes)
+
+    def forward(self, features):
+        """The refined maps, each of the side of its block's output, and logits z_T, (B, K)."""
+        sides = [feature.shape[2:] for feature in features]
+        lateral = [layer(feature) for layer, feature in zip(self.lateral, features, strict=True)]
+        down = lateral[-1:]
+        for layer, x, side in reversed(list(zip(self.down, lateral, sides, strict=False))):
+            down.insert(0, layer(x, F.interpolate(down[0], side)))
+        maps = down[:1]
+        for level, layer in enumerate(self.up, start=1):
+            own = [lateral[level]] if level == len(self.up) else [lateral[level], down[level]]
+            maps.append(layer(*own, F.adaptive_max_pool2d(maps[-1], sides[level])))
+        return maps, self.linear(maps[-1].mean(dim=(2, 3)))
+
+
+class Fusion(nn.Module):
+    """A weighted mean of `n` maps of width c, its weights learnt and not negative, then a separable convolution."""
+
+    def __init__(self, c, n):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(n))
+        self.conv = nn.Sequential(
+            Depthwise(c, c, 3, padding=1, groups=c, bias=False),
+            nn.Conv2d(c, c, 1, bias=False),
+            nn.BatchNorm2d(c),
+            nn.ReLU(),
+        )
+
+    def forward(self, *maps):
+        """One map of the same shape."""
+        weight = self.weight.relu()
+        return self.conv(sum(w * x for w, x in zip(weight, maps, strict=True)) / (weight.sum() + 1e-4))
+
+
 class Depthwise(nn.Conv2d):
     """A depthwise convolution; on a CPU one with a stride runs in float32, 10 to 30 times faster than in bf16."""
 
@@ -101,9 +178,9 @@ class Depthwise(nn.Conv2d):
             return super().forward(x.float())
 
 
-def _cifar_stem(c_out):
+def _cifar_stem(c_out, mode="fan_out"):
     conv = nn.Conv2d(3, c_out, 3, stride=1, padding=1, bias=False)
-    nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")  # as torchvision's other layers
+    nn.init.kaiming_normal_(conv.weight, mode=mode, nonlinearity="relu")  # as torchvision's other layers
     return conv
 
 
@@ -130,6 +207,42 @@ def resnet18(classes, side):
     return _resnet(torchvision.models.resnet18(num_classes=classes), side)
 
 
+def resnet50(classes, side):
+    """ResNet-50 [30]."""
+    return _resnet(torchvision.models.resnet50(num_classes=classes), side)
+
+
+def resnet101(classes, side):
+    """ResNet-101 [30]."""
+    return _resnet(torchvision.models.resnet101(num_classes=classes), side)
+
+
+def resnext50_32x4d(classes, side):
+    """ResNeXt-50, 32 groups of width 4."""
+    return _resnet(torchvision.models.resnext50_32x4d(num_classes=classes), side)
+
+
+def densenet121(classes, side):
+    """DenseNet-121, tapped behind each dense block before its transition (Q9).
+
+    Its CIFAR stem is the convolution alone (each dense layer begins with a norm).  Its last norm and ReLU
+    belong to block 4, so that methods see the features that are classified.
+    """
+    base = torchvision.models.densenet121(num_classes=classes)
+    layers = base.features
+    if side < 128:
+        layers.conv0 = _cifar_stem(layers.conv0.out_channels, mode="fan_in")
+        layers.norm0, layers.relu0, layers.pool0 = nn.Identity(), nn.Identity(), nn.Identity()
+    blocks = (
+        nn.Sequential(layers.conv0, layers.norm0, layers.relu0, layers.pool0, layers.denseblock1),
+        nn.Sequential(layers.transition1, layers.denseblock2),
+        nn.Sequential(layers.transition2, layers.denseblock3),
+        nn.Sequential(layers.transition3, layers.denseblock4, layers.norm5, nn.ReLU(inplace=True)),
+    )
+    top = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), base.classifier)
+    return Network(base, blocks, top, (256, 512, 1024))
+
+
 def resnet10_w16(classes, side):
     """The small network of this study: one basic block a stage, widths 16 to 128."""
     base = _Narrow(resnet.BasicBlock, [1, 1, 1, 1], num_classes=classes)
@@ -139,7 +252,9 @@ def resnet10_w16(classes, side):
     return _resnet(base, side)
 
 
-MODELS = {make.__name__: make for make in (resnet18, resnet10_w16)}
+MODELS = {
+    make.__name__: make for make in (resnet18, resnet50, resnet101, resnext50_32x4d, densenet121, resnet10_w16)
+}
 
 
 def network(name, classes, side=32):

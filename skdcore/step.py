@@ -23,12 +23,13 @@ class Step:
     a checkpoint holds everything and a captured GPU step can be replayed.
     """
 
-    def __init__(self, *, net, data, index, epoch, epochs, memories):
+    def __init__(self, *, net, data, index, epoch, epochs, memories, teachers=None):
         self.net, self.data, self.index = net, data, index
         self.epoch, self.epochs, self.memories = epoch, epochs, memories
+        self.teachers = teachers or {}  # {sum: network trained by it, in evaluation mode}, for `kd`
         self.term = ""  # the term now running; `build` sets it
         self.adornments = ()  # the views of the sum, such as cutout; `build` sets them
-        self._exits = {}
+        self._exits, self._embeddings = {}, {}
 
     @cached_property
     def x(self):
@@ -55,11 +56,28 @@ class Step:
 
         Raises ValueError for a `k` that the network has no exit for.
         """
+        if k not in self._exits:
+            feature = self.embedding(k)
+            self._exits[k] = full(self.net.exits[k - 1].linear(feature))
+        return self._exits[k]
+
+    def embedding(self, k):
+        """The pooled features that the auxiliary classifier after block `k` classifies, (B, C), float32."""
         if k not in range(1, len(self.net.exits) + 1):
             raise ValueError(f"k={k!r}: exits stand after blocks 1 to {len(self.net.exits)}")
-        if k not in self._exits:
-            self._exits[k] = full(self.net.exits[k - 1](self.features[k - 1]))
-        return self._exits[k]
+        if k not in self._embeddings:
+            self._embeddings[k] = full(self.net.exits[k - 1].embed(self.features[k - 1]))
+        return self._embeddings[k]
+
+    def teacher(self, name):
+        """Logits of the network that the sum `name` trained, on the same `x`, (B, K), float32, no gradient.
+
+        Raises ValueError if the run supplied no such network.
+        """
+        if name not in self.teachers:
+            raise ValueError(f"no teacher {name!r}: its run must be trained first and its network supplied")
+        with torch.no_grad():
+            return full(self.teachers[name](self.x))
 
     def view(self, index):
         """Another augmented view of those training images, as `x`, with the sum's adornments on it."""
