@@ -303,7 +303,8 @@ def cutout(x, n=1, size=None):
     first = (torch.randint(side, (len(x), n, 1), device=x.device) - size // 2 for side in x.shape[2:])
     steps = (torch.arange(side, device=x.device) for side in x.shape[2:])
     row, column = ((f <= at) & (at < f + size) for f, at in zip(first, steps, strict=True))
-    return x.masked_fill((row[:, :, :, None] & column[:, :, None, :]).any(dim=1)[:, None], 0)
+    hole = (row[:, :, :, None] & column[:, :, None, :]).any(dim=1, keepdim=True)
+    return torch.where(hole, 0, x)
 
 
 class Term(NamedTuple):
