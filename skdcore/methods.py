@@ -13,7 +13,7 @@ import ast
 import inspect
 import json
 from functools import partial
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, NewType, get_args
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +25,7 @@ from skdcore.models import Bottleneck, Pyramid
 from skdcore.step import full
 
 METHODS = {}
+Sum = NewType("Sum", str)  # the text of a sum, as a keyword's value
 
 
 def method(function=None, *, labels=False, view=False):
@@ -281,7 +282,7 @@ def _attention(feature):
 
 
 @method
-def kd(s, teacher="vanilla", tau=4.0):
+def kd(s, teacher: Sum = "vanilla", tau=4.0):
     """Knowledge distillation [1], equation (5) less L_CE: tau^2 * L_KL(q, p), q of a network trained before.
 
     `teacher` is the sum that trained it, on the same data set, model and seed; it takes no teacher itself.  Detached:
@@ -350,8 +351,12 @@ def canonical(name):
 
 def teachers(name):
     """The sums, in canonical form, whose networks must be trained before `name` is."""
-    given = [keywords_of(term.function) | term.keywords for term in parse(name)]
-    return [keywords["teacher"] for keywords in given if "teacher" in keywords]
+    return [
+        (keywords_of(term.function) | term.keywords)[keyword]
+        for term in parse(name)
+        for keyword, kind in inspect.get_annotations(term.function).items()
+        if kind is Sum
+    ]
 
 
 def build(name):
@@ -417,10 +422,10 @@ def _value(keyword, default, function):
         return None
     if type(value) is not kind or value in (float("inf"), float("-inf")):
         raise ValueError(f"{owner}({keyword.arg}={value!r}): {keyword.arg} takes {kind.__name__}, such as {default!r}")
-    words = get_args(inspect.signature(function).parameters[keyword.arg].annotation)
-    if words and value not in words:
+    annotation = inspect.get_annotations(function).get(keyword.arg)
+    if (words := get_args(annotation)) and value not in words:
         raise unknown(f"{keyword.arg} of {owner}", value, words)
-    return _teacher(value) if keyword.arg == "teacher" else value
+    return _teacher(value) if annotation is Sum else value
 
 
 def _teacher(name):

@@ -6,6 +6,7 @@ Every network ends alike: the last block in a ReLU, the top in global pooling an
 """
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from skdcore.errors import unknown
@@ -67,19 +68,16 @@ class AuxiliaryClassifier(nn.Module):
         self.tower = nn.Sequential(*tower, nn.AdaptiveAvgPool2d(1), nn.Flatten())
         self.linear = nn.Linear(width << 4 - k, classes)
 
-    def embed(self, feature):
-        """The pooled features that `linear` reads, (B, width << 4 - k).
+    def forward(self, feature, embedding=False):
+        """Logits z', (B, K); with `embedding` the pooled features that `linear` reads, (B, width << 4 - k), and z'.
 
         Raises ValueError for a feature map whose side is odd: the gate cannot halve it.
         """
         if feature.shape[2] % 2 or feature.shape[3] % 2:
             height, width = feature.shape[2:]
             raise ValueError(f"an auxiliary classifier needs feature maps of even sides, not {height}x{width}")
-        return self.tower(self.gate(feature) * feature)
-
-    def forward(self, feature):
-        """Logits z', (B, K)."""
-        return self.linear(self.embed(feature))
+        pooled = self.tower(self.gate(feature) * feature)
+        return (pooled, self.linear(pooled)) if embedding else self.linear(pooled)
 
 
 class SeparableConv(nn.Sequential):
@@ -252,9 +250,7 @@ def resnet10_w16(classes, side):
     return _resnet(base, side)
 
 
-MODELS = {
-    make.__name__: make for make in (resnet18, resnet50, resnet101, resnext50_32x4d, densenet121, resnet10_w16)
-}
+MODELS = {make.__name__: make for make in (resnet18, resnet50, resnet101, resnext50_32x4d, densenet121, resnet10_w16)}
 
 
 def network(name, classes, side=32):

@@ -56,17 +56,16 @@ class Step:
 
         Raises ValueError for a `k` that the network has no exit for.
         """
+        if k not in range(1, len(self.net.exits) + 1):
+            raise ValueError(f"k={k!r}: exits stand after blocks 1 to {len(self.net.exits)}")
         if k not in self._exits:
-            feature = self.embedding(k)
-            self._exits[k] = full(self.net.exits[k - 1].linear(feature))
+            embedding, z = self.net.exits[k - 1](self.features[k - 1], embedding=True)
+            self._embeddings[k], self._exits[k] = full(embedding), full(z)
         return self._exits[k]
 
     def embedding(self, k):
         """The pooled features that the auxiliary classifier after block `k` classifies, (B, C), float32."""
-        if k not in range(1, len(self.net.exits) + 1):
-            raise ValueError(f"k={k!r}: exits stand after blocks 1 to {len(self.net.exits)}")
-        if k not in self._embeddings:
-            self._embeddings[k] = full(self.net.exits[k - 1].embed(self.features[k - 1]))
+        self.exit(k)
         return self._embeddings[k]
 
     def teacher(self, name):

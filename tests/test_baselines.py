@@ -18,12 +18,6 @@ K, B, N = 5, 6, 30
 STATEFUL = ["ps_kd", "dlb", "ols", "dsr", "dsr(reset=True)", 'dsr(target="mean")']
 
 
-@pytest.fixture(autouse=True)
-def seeded():
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-
-
 class Views(Data):
     """Random images in float64 whose views are noisy (or, with `noise=0`, the images) and are all kept in `seen`."""
 
@@ -567,7 +561,7 @@ def test_kd_without_a_teacher_is_refused_before_anything_is_trained():
 def test_the_teacher_of_kd_is_a_sum_in_canonical_form():
     assert canonical('kd(teacher="vanilla")') == "kd"
     assert canonical("kd(teacher='drg(k=2)+dsr( beta=2.0 )')+cutout()") == 'cutout+kd(teacher="drg+dsr(beta=2)")'
-    assert canonical(canonical('kd(teacher="dsr(target=\'mean\')")')) == canonical('kd(teacher="dsr(target=\'mean\')")')
+    assert canonical(canonical("kd(teacher=\"dsr(target='mean')\")")) == canonical("kd(teacher=\"dsr(target='mean')\")")
     assert teachers("kd+drg") == ["vanilla"] and teachers('kd(teacher="drg(k=2)")') == ["drg"]
     assert teachers("drg+dsr") == []
 
@@ -608,7 +602,7 @@ def test_cutout_sets_squares_to_the_mean_colour_clipped_at_the_borders(n, size, 
     hole, size = cut == 0, size or side // 2
     assert torch.equal(cut, x.masked_fill(hole, 0)) and cut.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(hole[:, 0], hole[:, 1]) and torch.equal(hole[:, 0], hole[:, 2])
-    places = set()
+    corners = set()
     for image in hole[:, 0]:
         rows, columns = image.any(dim=1).nonzero().flatten(), image.any(dim=0).nonzero().flatten()
         assert 1 <= image.sum() <= n * size**2
@@ -617,8 +611,8 @@ def test_cutout_sets_squares_to_the_mean_colour_clipped_at_the_borders(n, size, 
             for at in (rows, columns):
                 assert len(at) == min(size, side) or at[0] == 0 or at[-1] == side - 1
                 assert len(at) >= min(size, side) // 2
-        places.add((rows[0].item(), columns[0].item()))
-    assert len(places) > 1 and (hole[:, 0].flatten(1).sum(dim=1) == min(n * size**2, side**2)).any() == (size < side)
+        corners.add((rows[0].item(), columns[0].item()))
+    assert (len(corners) > 1) == (size < side)
 
 
 def test_cutout_centres_are_uniform_over_the_pixels():
