@@ -25,9 +25,9 @@ RUN = ("tiny", "resnet10_w16")
 
 
 def weights(results):
-    """The deployed weights that stand under a results folder."""
-    (file,) = results.rglob("*.weights.pt")
-    return torch.load(file, weights_only=True)
+    """The deployed weights that stand under a results folder: {place: state dict}, of a teacher too."""
+    places = sorted(results.rglob("*.weights.pt"))
+    return {str(place.relative_to(results)): torch.load(place, weights_only=True) for place in places}
 
 
 def training(method="drg+dsr", precision=None):
@@ -142,7 +142,8 @@ def test_a_run_is_the_literal_loop(fit, tiny, tmp_path, monkeypatch):
         assert record["curve"]["lr"][epoch] == pytest.approx(lr)
     nll = cross_entropy(net.eval()(test.view(torch.arange(50))), test.labels)
     assert record["final"]["nll"] == pytest.approx(nll.item(), rel=1e-3)
-    for name, value in weights(tmp_path / "results").items():
+    (kept,) = weights(tmp_path / "results").values()
+    for name, value in kept.items():
         torch.testing.assert_close(value, net.base.state_dict()[name], rtol=1e-3, atol=1e-4)
 
 
@@ -161,7 +162,7 @@ def test_the_scores_of_a_record_are_those_of_the_weights_beside_it(fit, tmp_path
     final = fit("drg+dsr")["final"]
     test = load_cached("tiny", None, torch.device("cpu"))[1]
     base = network("resnet10_w16", 10, 16).base.eval()
-    base.load_state_dict(weights(tmp_path / "results"))
+    base.load_state_dict(*weights(tmp_path / "results").values())
     with torch.no_grad():
         logits = base(test.view(torch.arange(len(test))))
     assert measures.scores(logits, test.labels) == pytest.approx(final, rel=1e-4, abs=1e-6)
