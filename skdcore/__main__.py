@@ -1,4 +1,4 @@
-"""The command line: python -m skdcore train | sweep | show | methods | bench."""
+"""The command line: python -m skdcore train | sweep | show | bench | models | methods."""
 
 import argparse
 import inspect
@@ -13,7 +13,7 @@ from skdcore import records
 from skdcore.methods import METHODS, keywords_of
 from skdcore.models import MODELS
 from skdcore.sweep import sweep
-from skdcore.train import Run, Stopped, outcome, train
+from skdcore.train import Run, Stopped, outcome, rehearse, train
 
 BENCHED = ["vanilla", "dsr", "drg", "drg+dsr"]
 STOPPED = 3  # exit status of a run that stopped at its checkpoint and can go on
@@ -54,6 +54,9 @@ def parser():
     bench.add_argument("--method", nargs="+", default=BENCHED, help=f"default: {' '.join(BENCHED)}")
     bench.add_argument("--minutes", type=float, default=4.0, help="how long steps take turns (default: %(default)s)")
     bench.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
+    models = _add(commands, models_command, "the networks and what they cost")
+    models.add_argument("--side", type=int, default=32, help="image side in pixels (default: %(default)s)")
+    models.add_argument("--classes", type=int, default=100, help="default: %(default)s")
     _add(commands, methods_command, "the methods, their keywords and defaults")
     return top
 
@@ -117,8 +120,10 @@ def train_command(chosen):
     checkpoint.  The final test accuracy is printed last.
     """
     end = time.monotonic() + chosen.budget if chosen.budget else None
-    status = 0
-    for run in runs(chosen):
+    status, cells = 0, runs(chosen)
+    if len(cells) > 1:
+        rehearse(cells, chosen.device, chosen.root)
+    for run in cells:
         budget = max(1e-3, end - time.monotonic()) if end else None
         record = train(run, chosen.device, chosen.root, chosen.results, budget)
         status |= _report(record)
@@ -143,6 +148,13 @@ def show_command(chosen):
     if not Path(chosen.results).is_dir():
         raise FileNotFoundError(f"{chosen.results}: no such folder of records")
     print(records.table(records.under(chosen.results)).to_string())
+
+
+def models_command(chosen):
+    """Parameters and multiply-adds of each network for one image, and of its auxiliary classifier (AC) by block."""
+    from skdcore.bench import sizes
+
+    print(sizes(chosen.classes, chosen.side).to_string())
 
 
 def bench_command(chosen):

@@ -9,10 +9,11 @@ import time
 import pandas
 import torch
 from PIL import Image
+from torch.utils.flop_counter import FlopCounterMode
 
 from skdcore.data import MEAN, STD, Data
 from skdcore.losses import cross_entropy
-from skdcore.models import network
+from skdcore.models import MODELS, network
 from skdcore.progress import Line
 from skdcore.train import Run, Training
 from skdcore.vision import torchvision
@@ -32,6 +33,32 @@ def bench(model="resnet18", methods=("vanilla", "dsr", "drg", "drg+dsr"), minute
     contenders |= {method: _ours(model, method, data, device) for method in dict.fromkeys(["vanilla", *methods])}
     views = _views(_random_data(images, "cpu"))
     return _turns(contenders, 60 * minutes, device), views
+
+
+def sizes(classes=100, side=32):
+    """A pandas table of each network: parameters and multiply-adds for one image, of it and of its three ACs."""
+    rows = {}
+    for name in MODELS:
+        net = network(name, classes, side).to("meta").eval()
+        features = net.features(torch.empty(1, 3, side, side, device="meta"))
+        row = {
+            "parameters": _count(net.base),
+            "multiply-adds": _multiply_adds(net, features[0].new_empty(1, 3, side, side)),
+        }
+        for k, (ac, feature) in enumerate(zip(net.exits, features[:3], strict=True), start=1):
+            row |= {f"AC {k} parameters": _count(ac), f"AC {k} multiply-adds": _multiply_adds(ac, feature)}
+        rows[name] = row
+    return pandas.DataFrame(rows).T.map("{:,}".format)
+
+
+def _count(module):
+    return sum(p.numel() for p in module.parameters())
+
+
+def _multiply_adds(module, x):
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        module(x)
+    return counter.get_total_flops() // 2
 
 
 def _turns(contenders, seconds, device):

@@ -6,13 +6,14 @@ gather; the result is float32 in channels_last order.  All chance comes from tor
 
 import hashlib
 import os
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from skdcore.errors import unknown
 from skdcore.vision import torchvision
@@ -202,12 +203,19 @@ def _images(directory):
     return files
 
 
-def _side(file):
+@contextmanager
+def _opened(file):
+    """The image in the file; whatever Pillow raises on a broken one becomes a ValueError that names it."""
     try:
         with Image.open(file) as image:
-            return min(image.size)
-    except (UnidentifiedImageError, OSError) as error:
+            yield image
+    except Exception as error:  # Pillow's plugins raise many kinds
         raise ValueError(f"{file}: not a readable image ({error})") from error
+
+
+def _side(file):
+    with _opened(file) as image:
+        return min(image.size)
 
 
 def _read(part, side):
@@ -215,11 +223,8 @@ def _read(part, side):
     fit = torchvision.transforms.functional
     for label, files in enumerate(part.values()):
         for file in files:
-            try:
-                image = Image.open(file).convert("RGB")
-            except (UnidentifiedImageError, OSError) as error:
-                raise ValueError(f"{file}: not a readable image ({error})") from error
-            images.append(np.asarray(fit.center_crop(fit.resize(image, side), side)))
+            with _opened(file) as image:
+                images.append(np.asarray(fit.center_crop(fit.resize(image.convert("RGB"), side), side)))
             labels.append(label)
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2), labels
 

@@ -9,3 +9,7 @@ def unknown(kind, name, known):
     near = get_close_matches(str(name), known, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
     return ValueError(f"unknown {kind} {name!r}; {hint}")
+
+
+class Stopped(Exception):
+    """The run was asked to stop; its checkpoint is written and the same call goes on from there."""

@@ -3,6 +3,8 @@
 import matplotlib.pyplot as plt
 import pandas
 
+from skdcore.methods import keywords_of, parse
+
 
 def gains(frame):
     """Gain over vanilla of each method of a comparison (one model): ours with its interval, the paper's as a cross."""
@@ -38,3 +40,30 @@ def curves(found):
     for axes in (left, right):
         axes.legend(fontsize="small", frameon=False)
     return figure
+
+
+def by_keyword(frame, keywords):
+    """Accuracy of each method of a comparison (one model) along a keyword: {method: keyword}, one curve each.
+
+    The default's value is where the method stands without the keyword; vanilla is the grey line.
+    """
+    figure, axes = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
+    for name, keyword in keywords.items():
+        at = frame["method"].map(lambda method, name=name, keyword=keyword: _value(method, name, keyword))
+        chosen = frame.assign(at=at.astype(float)).dropna(subset="at").sort_values("at")
+        label = f"{name}, by {keyword}"
+        axes.errorbar(chosen["at"], chosen["mean"], chosen["sd"].fillna(0), marker="o", capsize=3, label=label)
+    vanilla = frame.loc[frame["method"] == "vanilla", "mean"]
+    if vanilla.notna().any():
+        axes.axhline(vanilla.iloc[0], color="0.6", linewidth=1, label="vanilla")
+    axes.set(xlabel=" or ".join(dict.fromkeys(keywords.values())), ylabel="test accuracy, %", xscale="symlog")
+    axes.legend(frameon=False)
+    return figure
+
+
+def _value(method, name, keyword):
+    """The keyword's value in the method `name` with no other keyword than this one; None for any other method."""
+    first, *more = parse(method)
+    if more or first.function.__name__ != name or first.keywords.keys() - {keyword}:
+        return None
+    return (keywords_of(first.function) | first.keywords)[keyword]

@@ -400,6 +400,8 @@ def _term(node, name):
     for keyword in call.keywords:
         if keyword.arg not in defaults:
             raise unknown(f"keyword of {function.__name__}", keyword.arg, defaults)
+        if keyword.arg in given:
+            raise ValueError(f"{function.__name__} has {keyword.arg} twice in {name!r}")
         given[keyword.arg] = _value(keyword, defaults[keyword.arg], function)
     given = {k: given[k] for k in defaults if k in given and given[k] != defaults[k]}
     text = ",".join(f"{k}={_text(v)}" for k, v in given.items())
@@ -411,12 +413,12 @@ def _value(keyword, default, function):
     owner = function.__name__
     try:
         value = ast.literal_eval(keyword.value)
-    except (ValueError, TypeError, RecursionError):
+        if isinstance(default, float) and type(value) is int:
+            value = float(value)
+    except (ValueError, TypeError, RecursionError, OverflowError):
         raise ValueError(
             f"{owner}({keyword.arg}=...) takes a plain value, not {ast.unparse(keyword.value)!r}"
         ) from None
-    if isinstance(default, float) and type(value) is int:
-        value = float(value)
     kind = int if default is None else type(default)
     if default is None and value is None:
         return None

@@ -9,10 +9,13 @@ parameter of `run` and the data's checksum are the same; what machine and code m
 import hashlib
 import json
 import os
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
+
+from skdcore.errors import Stopped
 
 try:
     from jsonschema import Draft202012Validator
@@ -81,7 +84,7 @@ def read(file):
     """The record in `file`.  Raises ValueError if it is not one."""
     try:
         record = json.loads(Path(file).read_text())
-    except json.JSONDecodeError as error:
+    except ValueError as error:  # no JSON, or no text at all
         raise ValueError(f"{file}: not a record: {error}") from None
     return check(record, file)
 
@@ -123,10 +126,22 @@ def atomically(file, save):
         temporary.unlink(missing_ok=True)
 
 
-def lock(file):
-    """A lock on the cell, so that two workers never train it twice; the system frees it if one dies."""
+@contextmanager
+def lock(file, stop=lambda: None):
+    """A lock on the cell, so that two workers never train it twice; the system frees it if one dies.
+
+    Raises `Stopped` if `stop()` gives a reason while another worker has it.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(file.with_suffix(".lock"))
+    held = FileLock(file.with_suffix(".lock"))
+    while True:
+        try:
+            with held.acquire(timeout=0.2):
+                yield
+            return
+        except Timeout:
+            if reason := stop():
+                raise Stopped(f"{file}: another process trains this cell; {reason}") from None
 
 
 def under(results):

@@ -11,7 +11,9 @@ import yaml
 from scipy import stats
 
 from skdcore import records
+from skdcore.data import DATASETS
 from skdcore.errors import unknown
+from skdcore.methods import canonical
 from skdcore.sweep import sweep
 from skdcore.train import Run
 
@@ -22,13 +24,18 @@ NOISE = "within noise"
 
 @dataclass(frozen=True)
 class Experiment:
-    """A table or figure of the paper: `rows` {method: {model: the paper's value in percent}}."""
+    """A table or figure of the paper: `rows` {method: {model: the paper's value in percent}}.
+
+    `seconds` {method: the paper's seconds a step}, where it prints them.
+    """
 
     name: str
     paper: str
     title: str
     columns: list
     rows: dict
+    seconds: dict
+    dataset: str = "cifar100"
 
     def cells(self, dataset, models, seeds, epochs=None, precision=None):
         """Its runs, seed by seed, so that an interrupted sweep leaves whole tables."""
@@ -55,25 +62,24 @@ class Experiment:
         free = ("method", "model", "seed")
         if len({str({k: v for k, v in r["run"].items() if k not in free}) for r in found}) > 1:
             raise ValueError("records of different settings cannot stand in one table")
-        accuracy = {model: {method: {} for method in self.rows} for model in models}
+        ours = {(model, method): {} for model in models for method in self.rows}  # then {seed: record}
         for r in found:
-            run = r["run"]
-            accuracy[run["model"]][run["method"]][run["seed"]] = r["final"]["accuracy"]
+            ours[r["run"]["model"], r["run"]["method"]][r["run"]["seed"]] = r
         rows = []
-        for model in models:
-            vanilla = accuracy[model].get("vanilla", {})
-            for method, paper in self.rows.items():
-                ours = pandas.Series(accuracy[model][method], dtype=float)
-                row = {"model": model, "method": method, "paper": (paper or {}).get(model)}
-                row |= {"n": len(ours), "mean": ours.mean(), "sd": ours.std()}
-                rows.append(row | gain(accuracy[model][method], vanilla, method == "vanilla"))
+        for (model, method), by_seed in ours.items():
+            accuracies = pandas.Series(_accuracy(by_seed), dtype=float)
+            seconds = pandas.Series([r["cost"]["seconds_per_step"] for r in by_seed.values()], dtype=float)
+            row = {"model": model, "method": method, "paper": (self.rows[method] or {}).get(model)}
+            row |= {"n": len(by_seed), "mean": accuracies.mean(), "sd": accuracies.std()}
+            row |= {"paper_seconds": self.seconds.get(method), "seconds": seconds.median()}
+            rows.append(row | gain(by_seed, {} if method == "vanilla" else ours.get((model, "vanilla"), {})))
         return pandas.DataFrame(rows)
 
 
-def gain(ours, vanilla, itself=False):
-    """Mean difference of two {seed: accuracy} over their common seeds, its 95 % t interval, and a verdict."""
-    seeds = [] if itself else sorted(ours.keys() & vanilla.keys())
-    a, b = [ours[s] for s in seeds], [vanilla[s] for s in seeds]
+def gain(ours, vanilla):
+    """Mean difference of the accuracies of two {seed: record} over common seeds, its 95 % t interval, and a verdict."""
+    seeds = sorted(ours.keys() & vanilla.keys())
+    a, b = ([_accuracy(by_seed)[seed] for seed in seeds] for by_seed in (ours, vanilla))
     row = {"pairs": len(seeds), "gain": None, "low": None, "high": None, "verdict": ""}
     if seeds:
         row |= {"gain": sum(a) / len(a) - sum(b) / len(b), "verdict": "fewer than 3 seeds: none"}
@@ -82,6 +88,10 @@ def gain(ours, vanilla, itself=False):
         verdict = "better" if low > 0 else "worse" if high < 0 else NOISE
         row |= {"low": float(low), "high": float(high), "verdict": verdict}
     return row
+
+
+def _accuracy(by_seed):
+    return {seed: record["final"]["accuracy"] for seed, record in by_seed.items()}
 
 
 def _study():
@@ -95,10 +105,13 @@ def experiment(name):
         raise unknown("experiment", name, study.keys() - {"scales"})
     entry = study[name]
     rows = {
-        method: dict(zip(entry["columns"], values, strict=True)) if values else {}
+        canonical(method): dict(zip(entry["columns"], values, strict=True)) if values else {}
         for method, values in entry["rows"].items()
     }
-    return Experiment(name, entry["paper"], entry["title"], entry["columns"], rows)
+    seconds = {canonical(method): value for method, value in entry.get("seconds", {}).items()}
+    return Experiment(
+        name, entry["paper"], entry["title"], entry["columns"], rows, seconds, entry.get("dataset", "cifar100")
+    )
 
 
 def scale(name):
@@ -110,9 +123,14 @@ def scale(name):
 
 
 def at_scale(table, name, results=RESULTS):
-    """The records there are of an experiment at a scale, and its models."""
+    """The records there are of an experiment at a scale, and its models.
+
+    The scale of the paper is on the experiment's own data set, which may be one that nothing here loads yet.
+    """
     chosen = scale(name)
-    models = chosen.get("models", table.columns)
-    cells = table.cells(chosen["dataset"], models, chosen["seeds"], chosen["epochs"], chosen["precision"])
+    dataset, models = chosen.get("dataset", table.dataset), chosen.get("models", table.columns)
+    if dataset not in DATASETS:
+        return [], models
+    cells = table.cells(dataset, models, chosen["seeds"], chosen["epochs"], chosen["precision"])
     found = (records.find(results, cell.settings()) for cell in cells)
     return [record for record in found if record], models

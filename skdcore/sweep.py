@@ -6,7 +6,7 @@ import time
 import torch
 
 from skdcore.progress import Line
-from skdcore.train import Stopped, outcome, train
+from skdcore.train import Stopped, outcome, rehearse, train
 
 # Dask has its workers give memory back to the system at once; a step that asks for it anew is 1.4 times slower.
 KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": 2**30, "MALLOC_MMAP_THRESHOLD_": 2**25}
@@ -26,6 +26,8 @@ def sweep(runs, root=None, results="results", device=None, scheduler=None, budge
     options = {"device": device, "root": root and os.path.abspath(root), "results": os.path.abspath(results)}
     if len(runs) == 1 and scheduler is None:
         return [train(runs[0], budget=budget, **options)]
+    if not scheduler:
+        rehearse(runs, device, root)
     deadline = time.time() + budget if budget else None  # workers share the clock, not the counter
     with _client(scheduler, min(workers or _slots(device), len(runs))) as client, Line() as line:
         return _gather(client, runs, line, deadline=deadline, **options)

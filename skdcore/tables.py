@@ -5,6 +5,7 @@ import pandas
 from skdcore import records, study
 
 MISSING = "not yet run"
+SECONDS = {"paper": "paper_seconds", "ours": "seconds"}
 
 
 class Table:
@@ -66,7 +67,16 @@ def _long(frame):
     columns |= {"ours, %": [_ours(row) for row in frame.itertuples()], "n": frame["n"].astype(str)}
     columns |= {"gain over vanilla": frame["gain"].map(lambda v: _number(v, "+.2f"))}
     columns |= {"95 % interval": [_interval(row) for row in frame.itertuples()], "verdict": frame["verdict"]}
+    if frame["paper_seconds"].notna().any():
+        columns |= {f"s a step, {whose}": _relative(frame, key) for whose, key in SECONDS.items()}
     return pandas.DataFrame(columns)
+
+
+def _relative(frame, key):
+    """Seconds a step, and in brackets the multiple of the first row that has them in the paper's table."""
+    seconds = frame[key].where(frame["paper_seconds"].notna())
+    base = seconds[seconds.notna()]
+    return [f"{s:.3f} (×{s / base.iloc[0]:.2f})" if pandas.notna(s) else "" for s in seconds]
 
 
 def _wide(frame, models):

@@ -8,16 +8,17 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from math import isfinite
 from pathlib import Path
 
 import torch
 
 from skdcore import measures, records
 from skdcore.data import DATASETS, checksum, load_cached
-from skdcore.errors import unknown
-from skdcore.methods import build, canonical
+from skdcore.errors import Stopped, unknown
+from skdcore.methods import build, canonical, teachers
 from skdcore.models import MODELS, network
 from skdcore.progress import Line
 from skdcore.step import Step
@@ -31,10 +32,6 @@ OTHERS = SGD | {"epochs": 200, "batch": 128, "gamma": 0.1, "milestones": [0.5, 0
 
 
 CODE = hashlib.sha256(b"".join(f.read_bytes() for f in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()[:12]
-
-
-class Stopped(Exception):
-    """The run was asked to stop; its checkpoint is written and the same call goes on from there."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +60,9 @@ class Run:
             if value is not None and (type(value) is not int or value < least):
                 raise ValueError(f"{name}={value!r}: a whole number of at least {least}")
         object.__setattr__(self, "method", canonical(self.method))
+        if self.dataset.startswith("folder:"):  # one text for each folder, true in every process
+            folder = Path(self.dataset.removeprefix("folder:")).resolve()
+            object.__setattr__(self, "dataset", f"folder:{folder}")
 
     def settings(self, device="cpu", train=None):
         """Every parameter of the run with its defaults resolved: `run` of its record.
@@ -91,14 +91,19 @@ def train(run, device=None, root=None, results="results", budget=None, checkpoin
     when `budget` seconds are over; then `Stopped` is raised.  A loss that is not finite ends the run with a
     record whose state is "failed".  Bad arguments raise ValueError and write nothing.
     """
-    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = usable(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     parts = load_cached(run.dataset, root, device)
     settings, data_sha256 = run.settings(device, parts[0]), checksum(*parts)
     place = records.path(results, settings)
     if record := records.find(results, settings, data_sha256):
         return record
-    training = Training(settings, *parts, device)
-    with stop_signals(budget) as stop, records.lock(place), Line(progress) as line:
+    began = time.monotonic()
+    taught_by = {
+        name: teacher(replace(run, method=name), device, root, results, budget) for name in teachers(run.method)
+    }
+    budget = budget and max(1e-3, budget - (time.monotonic() - began))
+    training = Training(settings, *parts, device, taught_by)
+    with stop_signals(budget) as stop, records.lock(place, stop), Line(progress) as line:
         if record := records.find(results, settings, data_sha256):  # another worker was faster
             return record
         training.checkpoint = place.with_suffix(".checkpoint.pt")
@@ -114,6 +119,43 @@ def train(run, device=None, root=None, results="results", budget=None, checkpoin
     return record
 
 
+def teacher(run, device, root, results, budget=None):
+    """The network of a run in evaluation mode, for `kd`; the run is trained first if its weights are not there.
+
+    A record whose weights are not beside it, as in a fresh clone, is left alone, and its run trained anew under
+    <results>/teachers.  Raises ValueError if the run failed.
+    """
+    parts = load_cached(run.dataset, root, device)
+    settings = run.settings(device, parts[0])
+    place = records.path(results, settings)
+    if place.exists() and not place.with_suffix(".weights.pt").exists():
+        results = Path(results, "teachers")
+        place = records.path(results, settings)
+    if (record := train(run, device, root, results, budget))["state"] == "failed":
+        raise ValueError(f"no teacher: {outcome(record)}")
+    net = network(run.model, len(parts[0].classes), parts[0].side).to(device)
+    net.base.load_state_dict(torch.load(place.with_suffix(".weights.pt"), map_location=device, weights_only=True))
+    return net.eval()
+
+
+def usable(name):
+    """The device `name`; ValueError if there is none of that name here."""
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:  # torch raises either
+        raise ValueError(f"device {name!r} cannot be used: {str(error).splitlines()[0]}") from None
+
+
+def rehearse(runs, device=None, root=None):
+    """Raises what a bad argument of any of the runs raises, before the first is trained: a dry step of each method."""
+    device = usable(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    for run in {(run.dataset, run.model, run.method): run for run in runs}.values():
+        parts = load_cached(run.dataset, root, device)
+        size = len(parts[0].classes), parts[0].side
+        stand_ins = {name: network(run.model, *size).to(device).eval() for name in teachers(run.method)}
+        Training(run.settings(device, parts[0]), *parts, device, stand_ins)
+
+
 def outcome(record):
     """One line on how a run ended."""
     run = record["run"]
@@ -125,8 +167,9 @@ def outcome(record):
 class Training:
     """A run under way: everything that a checkpoint holds, and the loop over it."""
 
-    def __init__(self, settings, train, test, device):
+    def __init__(self, settings, train, test, device, teachers=None):
         self.settings, self.train, self.test, self.device = settings, train, test, device
+        self.teachers = teachers
         torch.manual_seed(settings["seed"])
         self.net = network(settings["model"], len(train.classes), train.side).to(device)
         self.losses = build(settings["method"])
@@ -137,6 +180,7 @@ class Training:
         self.optimizer = torch.optim.SGD(
             trained, settings["lr"], settings["momentum"], weight_decay=settings["weight_decay"], fused=True
         )
+        self.begin_epoch()
 
     def dry_step(self):
         """One step that leaves no trace but the method's parts; returns the parameters that it trains.
@@ -152,8 +196,11 @@ class Training:
         sum(losses.values()).backward()
         with torch.no_grad():
             for name, buffer in self.net.named_buffers():
-                if name in state[1]:  # a part made just now starts from its own
+                if name in state[1]:
                     buffer.copy_(state[1][name])
+        for layer in self.net.parts.modules():  # made just now, and in the random state and buffers of a start
+            if isinstance(layer, torch.nn.modules.batchnorm._NormBase):
+                layer.reset_running_stats()
         torch.set_rng_state(state[0])
         if cuda is not None:
             torch.cuda.set_rng_state(cuda, self.device)
@@ -197,8 +244,6 @@ class Training:
         """The loop.  Returns the record; raises `Stopped` once `stop` gives a reason."""
         saved = began = time.monotonic()
         while self.epoch < self.settings["epochs"]:
-            if self.at == 0:
-                self.begin_epoch()
             for group in self.optimizer.param_groups:
                 group["lr"] = learning_rate(self.settings, self.epoch)
             self.net.train()
@@ -216,6 +261,8 @@ class Training:
             if bad := self.first_bad_step():
                 return self.record("failed", reason=f"the loss is not finite at epoch {self.epoch + 1}, step {bad}")
             self.end_epoch()
+            if not isfinite(self.scores["nll"]):
+                return self.record("failed", reason=f"the test logits are not finite after epoch {self.epoch}")
             began = self.clock(began)
         return self.record("finished")
 
@@ -235,6 +282,7 @@ class Training:
         for key, value in point.items():
             self.curve.setdefault(key, []).append(value)
         self.epoch, self.at = self.epoch + 1, 0
+        self.begin_epoch()
 
     def clock(self, began, training=False):
         """Adds the seconds since `began` to the account and returns the time now."""
