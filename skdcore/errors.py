@@ -6,7 +6,8 @@ from difflib import get_close_matches
 def unknown(kind, name, known):
     """A `ValueError` that names the bad value and the near ones (all of them when none is near)."""
     known = sorted(known)
-    near = get_close_matches(str(name), known, n=3, cutoff=0.5)
+    begun = [other for other in known if name and other.startswith(str(name))]
+    near = list(dict.fromkeys(begun + get_close_matches(str(name), known, n=3, cutoff=0.5)))
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
     return ValueError(f"unknown {kind} {name!r}; {hint}")
 
