@@ -48,15 +48,20 @@ def by_keyword(frame, keywords):
     The default's value is where the method stands without the keyword; vanilla is the grey line.
     """
     figure, axes = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
+    ticks = set()
     for name, keyword in keywords.items():
         at = frame["method"].map(lambda method, name=name, keyword=keyword: _value(method, name, keyword))
         chosen = frame.assign(at=at.astype(float)).dropna(subset="at").sort_values("at")
         label = f"{name}, by {keyword}"
         axes.errorbar(chosen["at"], chosen["mean"], chosen["sd"].fillna(0), marker="o", capsize=3, label=label)
+        ticks |= set(chosen["at"])
     vanilla = frame.loc[frame["method"] == "vanilla", "mean"]
     if vanilla.notna().any():
         axes.axhline(vanilla.iloc[0], color="0.6", linewidth=1, label="vanilla")
-    axes.set(xlabel=" or ".join(dict.fromkeys(keywords.values())), ylabel="test accuracy, %", xscale="symlog")
+    axes.set_xscale("symlog", linthresh=0.05)
+    axes.set_xticks(sorted(ticks), [f"{tick:g}" for tick in sorted(ticks)])
+    axes.minorticks_off()
+    axes.set(xlabel=" or ".join(dict.fromkeys(keywords.values())), ylabel="test accuracy, %")
     axes.legend(frameon=False)
     return figure
 

@@ -82,7 +82,7 @@ def gain(ours, vanilla):
     a, b = ([_accuracy(by_seed)[seed] for seed in seeds] for by_seed in (ours, vanilla))
     row = {"pairs": len(seeds), "gain": None, "low": None, "high": None, "verdict": ""}
     if seeds:
-        row |= {"gain": sum(a) / len(a) - sum(b) / len(b), "verdict": "fewer than 3 seeds: none"}
+        row |= {"gain": sum(a) / len(a) - sum(b) / len(b), "verdict": "n < 3"}
     if len(seeds) >= 3:
         low, high = stats.ttest_rel(a, b).confidence_interval(0.95)
         verdict = "better" if low > 0 else "worse" if high < 0 else NOISE
