@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -28,7 +29,7 @@ def site(tmp_path_factory):
     for name in ("book", "skdcore"):
         shutil.copytree(ROOT / name, folder / name)
     shutil.copy(ROOT / "_config.yml", folder)
-    command = [sys.executable, "-m", "jupyter_book.cli.main", "build", "book/", "-W", "-n", "--keep-going"]
+    command = [Path(sys.executable).with_name("jupyter-book"), "build", "book/", "-W", "-n", "--keep-going"]
     built = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert built.returncode == 0, built.stdout[-3000:] + built.stderr[-3000:]
     return folder / "_build/html"
