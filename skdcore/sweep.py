@@ -6,7 +6,7 @@ import time
 import torch
 
 from skdcore.progress import Line
-from skdcore.train import Stopped, outcome, rehearse, train
+from skdcore.train import Stopped, outcome, recorded, rehearse, train
 
 # Dask has its workers give memory back to the system at once; a step that asks for it anew is 1.4 times slower.
 KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": 2**30, "MALLOC_MMAP_THRESHOLD_": 2**25}
@@ -26,11 +26,17 @@ def sweep(runs, root=None, results="results", device=None, scheduler=None, budge
     options = {"device": device, "root": root and os.path.abspath(root), "results": os.path.abspath(results)}
     if len(runs) == 1 and scheduler is None:
         return [train(runs[0], budget=budget, **options)]
-    if not scheduler:
-        rehearse(runs, device, root)
     deadline = time.time() + budget if budget else None  # workers share the clock, not the counter
-    with _client(scheduler, min(workers or _slots(device), len(runs))) as client, Line() as line:
-        return _gather(client, runs, line, deadline=deadline, **options)
+    found = {} if scheduler else recorded(runs, **options)
+    missing = [run for run in runs if run not in found]
+    if not scheduler:
+        rehearse(missing, device, root)
+    with Line() as line:
+        line.show(f"{len(runs)} cells, of which {len(found)} have their record")
+        if missing:
+            with _client(scheduler, min(workers or _slots(device), len(missing))) as client:
+                found |= zip(missing, _gather(client, missing, line, deadline=deadline, **options), strict=True)
+    return [found[run] for run in runs]
 
 
 def _gather(client, runs, line, **options):

@@ -146,6 +146,19 @@ def usable(name):
         raise ValueError(f"device {name!r} cannot be used: {str(error).splitlines()[0]}") from None
 
 
+def recorded(runs, device=None, root=None, results="results"):
+    """{run: record} of those of the runs that have a record of these settings and data."""
+    device = usable(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    found, checksums = {}, {}
+    for run in runs:
+        parts = load_cached(run.dataset, root, device)
+        if run.dataset not in checksums:
+            checksums[run.dataset] = checksum(*parts)
+        if record := records.find(results, run.settings(device, parts[0]), checksums[run.dataset]):
+            found[run] = record
+    return found
+
+
 def rehearse(runs, device=None, root=None):
     """Raises what a bad argument of any of the runs raises, before the first is trained: a dry step of each method."""
     device = usable(device or ("cuda" if torch.cuda.is_available() else "cpu"))
