@@ -58,7 +58,7 @@ class Experiment:
         paired by seed, with a 95 % t interval where there are at least 3 pairs.  Only records that differ
         in nothing but method, model and seed may be compared; ValueError otherwise.
         """
-        found = [record for record in found if record["state"] == "finished"]
+        found = [r for r in found if r["state"] == "finished" and r["run"]["model"] in models]
         free = ("method", "model", "seed")
         if len({str({k: v for k, v in r["run"].items() if k not in free}) for r in found}) > 1:
             raise ValueError("records of different settings cannot stand in one table")

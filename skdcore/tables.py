@@ -53,7 +53,9 @@ def made(found):
         return "no run yet"
     devices = sorted({f"{r['provenance']['device']}, {_threads(r)}{r['run']['precision']}" for r in found})
     minutes = pandas.Series([r["cost"]["seconds"] / 60 for r in found if "cost" in r])
-    return f"{len(found)} runs on {' and '.join(devices)}, {minutes.median():.1f} minutes a run (median)"
+    run, where = found[0]["run"], " and ".join(devices)
+    what = f"{len(found)} runs of {run['epochs']} epochs on {run['dataset']}"
+    return f"{what}, on {where}, {minutes.median():.1f} minutes a run (median)"
 
 
 def _threads(record):
@@ -120,6 +122,11 @@ def sentence(frame):
     seeds = judged["pairs"]
     n = f"{seeds.min()}" if seeds.nunique() == 1 else f"{seeds.min()} to {seeds.max()}"
     return f"Paired over {n} seeds, gains in percentage points are {'; '.join(parts)}."
+
+
+def sentences(table, found, models):
+    """`sentence` of each model's comparison, as Markdown."""
+    return "\n\n".join(f"**{model}.** {sentence(table.compare(found, [model]))}" for model in models)
 
 
 def findings(table, miniature):

@@ -48,7 +48,7 @@ def test_template_is_thin_and_has_no_outputs(template):
     assert len(tagged) == 1
     described = [line for line in tagged[0].source.splitlines() if line]
     assert all(": " in line.split(" = ")[0] and "  # " in line for line in described)
-    assert sum(len(cell.source.splitlines()) for cell in cells if cell is not tagged[0]) <= 20
+    assert sum(len(cell.source.splitlines()) for cell in cells if cell is not tagged[0]) <= 16
     inspected = papermill.inspect_notebook(template)
     assert len(inspected) == len(described)
 
