@@ -15,7 +15,7 @@ from skdcore.data import MEAN, STD, Data
 from skdcore.losses import cross_entropy
 from skdcore.models import MODELS, network
 from skdcore.progress import Line
-from skdcore.train import Run, Training
+from skdcore.train import Run, Training, usable
 from skdcore.vision import torchvision
 
 USUAL = "usual loop"
@@ -27,7 +27,7 @@ def bench(model="resnet18", methods=("vanilla", "dsr", "drg", "drg+dsr"), minute
     Steps take turns for `minutes`; a ratio is the median over turns of a contender's seconds over vanilla's in the
     same turn, beside its quartiles.
     """
-    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = usable(device)
     data = _random_data(images, device)
     contenders = {USUAL: _usual_loop(model, data, device)}
     contenders |= {method: _ours(model, method, data, device) for method in dict.fromkeys(["vanilla", *methods])}

@@ -138,8 +138,7 @@ def findings(table, miniature):
         if not found:
             items.append(f"{text}: {MISSING}.")
         for model in dict.fromkeys(record["run"]["model"] for record in found):
-            ours = [record for record in found if record["run"]["model"] == model]
-            frame = table.compare(ours, [model])
+            frame = table.compare(found, [model])
             vanilla = _ours(next(frame[frame["method"] == "vanilla"].itertuples()))
             items.append(f"{text}, `{model}`: vanilla reaches {vanilla} %. {sentence(frame)}")
     return "\n".join(f"- {item}" for item in items)

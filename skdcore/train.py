@@ -91,7 +91,7 @@ def train(run, device=None, root=None, results="results", budget=None, checkpoin
     when `budget` seconds are over; then `Stopped` is raised.  A loss that is not finite ends the run with a
     record whose state is "failed".  Bad arguments raise ValueError and write nothing.
     """
-    device = usable(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = usable(device)
     parts = load_cached(run.dataset, root, device)
     settings, data_sha256 = run.settings(device, parts[0]), checksum(*parts)
     place = records.path(results, settings)
@@ -138,8 +138,9 @@ def teacher(run, device, root, results, budget=None):
     return net.eval()
 
 
-def usable(name):
-    """The device `name`; ValueError if there is none of that name here."""
+def usable(name=None):
+    """The device `name`, by default CUDA where there is one; ValueError if there is none of that name here."""
+    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:  # torch raises either
@@ -148,7 +149,7 @@ def usable(name):
 
 def recorded(runs, device=None, root=None, results="results"):
     """{run: record} of those of the runs that have a record of these settings and data."""
-    device = usable(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = usable(device)
     found, checksums = {}, {}
     for run in runs:
         parts = load_cached(run.dataset, root, device)
@@ -161,7 +162,7 @@ def recorded(runs, device=None, root=None, results="results"):
 
 def rehearse(runs, device=None, root=None):
     """Raises what a bad argument of any of the runs raises, before the first is trained: a dry step of each method."""
-    device = usable(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = usable(device)
     for run in {(run.dataset, run.model, run.method): run for run in runs}.values():
         parts = load_cached(run.dataset, root, device)
         size = len(parts[0].classes), parts[0].side
