@@ -13,7 +13,7 @@ from skdcore import records
 from skdcore.methods import METHODS, keywords_of
 from skdcore.models import MODELS
 from skdcore.sweep import sweep
-from skdcore.train import Run, Stopped, outcome, rehearse, train
+from skdcore.train import Run, Stopped, outcome, prepare, train
 
 BENCHED = ["vanilla", "dsr", "drg", "drg+dsr"]
 STOPPED = 3  # exit status of a run that stopped at its checkpoint and can go on
@@ -122,7 +122,7 @@ def train_command(chosen):
     end = time.monotonic() + chosen.budget if chosen.budget else None
     status, cells = 0, runs(chosen)
     if len(cells) > 1:
-        rehearse(cells, chosen.device, chosen.root)
+        prepare(cells, chosen.device, chosen.root, chosen.results)
     for run in cells:
         budget = max(1e-3, end - time.monotonic()) if end else None
         record = train(run, chosen.device, chosen.root, chosen.results, budget)

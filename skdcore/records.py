@@ -18,9 +18,9 @@ from filelock import FileLock, Timeout
 from skdcore.errors import Stopped
 
 try:
-    from jsonschema import Draft202012Validator
+    import fastjsonschema
 except ImportError:  # a bare training machine: its records are checked where they are read
-    Draft202012Validator = None
+    fastjsonschema = None
 
 NUMBER, TEXT, SERIES = {"type": "number"}, {"type": "string"}, {"type": "array", "items": {"type": "number"}}
 
@@ -58,12 +58,15 @@ SCHEMA = _object(
     "then": {"required": ["final", "best", "curve", "cost"]},
     "else": {"required": ["reason"]},
 }
+FORM = fastjsonschema.compile(SCHEMA, use_default=False) if fastjsonschema else lambda record: record
 
 
 def check(record, where):
     """Raises ValueError, naming the place, unless the record has the form of `SCHEMA`."""
-    if Draft202012Validator and (error := next(Draft202012Validator(SCHEMA).iter_errors(record), None)):
-        raise ValueError(f"{where}: not a record: {error.json_path}: {error.message}")
+    try:
+        FORM(record)
+    except ValueError as error:
+        raise ValueError(f"{where}: not a record: {error}") from None
     lengths = {len(series) for key, series in record.get("curve", {}).items() if key != "loss"}
     if record["state"] == "finished" and lengths != {record["run"]["epochs"]}:
         raise ValueError(f"{where}: not a record: a curve does not have one point for each epoch")

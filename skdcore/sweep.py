@@ -6,7 +6,7 @@ import time
 import torch
 
 from skdcore.progress import Line
-from skdcore.train import Stopped, outcome, recorded, rehearse, train
+from skdcore.train import Stopped, outcome, prepare, train
 
 # Dask has its workers give memory back to the system at once; a step that asks for it anew is 1.4 times slower.
 KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": 2**30, "MALLOC_MMAP_THRESHOLD_": 2**25}
@@ -27,10 +27,8 @@ def sweep(runs, root=None, results="results", device=None, scheduler=None, budge
     if len(runs) == 1 and scheduler is None:
         return [train(runs[0], budget=budget, **options)]
     deadline = time.time() + budget if budget else None  # workers share the clock, not the counter
-    found = {} if scheduler else recorded(runs, **options)
+    found = {} if scheduler else prepare(runs, **options)
     missing = [run for run in runs if run not in found]
-    if not scheduler:
-        rehearse(missing, device, root)
     with Line() as line:
         line.show(f"{len(runs)} cells, of which {len(found)} have their record")
         if missing:

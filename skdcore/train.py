@@ -26,7 +26,7 @@ from skdcore.step import Step
 SGD = {"lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4}
 RECIPES = {  # section V-A; milestones are fractions of the run
     "cifar100": SGD | {"epochs": 200, "batch": 128, "gamma": 0.2, "milestones": [0.3, 0.6, 0.8]},
-    "glyphs": SGD | {"lr": 0.05, "epochs": 7, "batch": 32, "gamma": 0.2, "milestones": [0.3, 0.6, 0.8]},
+    "glyphs": SGD | {"lr": 0.05, "epochs": 5, "batch": 32, "gamma": 0.2, "milestones": [0.3, 0.6, 0.8]},
 }
 OTHERS = SGD | {"epochs": 200, "batch": 128, "gamma": 0.1, "milestones": [0.5, 0.75]}  # Q8
 
@@ -108,6 +108,8 @@ def train(run, device=None, root=None, results="results", budget=None, checkpoin
             return record
         training.checkpoint = place.with_suffix(".checkpoint.pt")
         training.provenance = {"data_sha256": data_sha256, "started": _now()}
+        if taught_by:
+            training.provenance["teachers"] = {name: fingerprint(net) for name, net in taught_by.items()}
         training.resume()
         record = training.run(stop, line, checkpoint_minutes * 60)
         if record["state"] == "finished":
@@ -138,6 +140,14 @@ def teacher(run, device, root, results, budget=None):
     return net.eval()
 
 
+def fingerprint(net):
+    """sha256 over the parameters and buffers of a network."""
+    digest = hashlib.sha256()
+    for name, tensor in net.base.state_dict().items():
+        digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
 def usable(name=None):
     """The device `name`, by default CUDA where there is one; ValueError if there is none of that name here."""
     name = name or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -145,6 +155,16 @@ def usable(name=None):
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:  # torch raises either
         raise ValueError(f"device {name!r} cannot be used: {str(error).splitlines()[0]}") from None
+
+
+def prepare(runs, device=None, root=None, results="results"):
+    """{run: record} of the runs that have their record; each method of the others takes a dry step.
+
+    So what a bad argument of any run raises is raised before the first one is trained.
+    """
+    found = recorded(runs, device, root, results)
+    rehearse([run for run in runs if run not in found], device, root)
+    return found
 
 
 def recorded(runs, device=None, root=None, results="results"):
@@ -161,7 +181,7 @@ def recorded(runs, device=None, root=None, results="results"):
 
 
 def rehearse(runs, device=None, root=None):
-    """Raises what a bad argument of any of the runs raises, before the first is trained: a dry step of each method."""
+    """A dry step of each method on each network, which raises what a bad argument raises."""
     device = usable(device)
     for run in {(run.dataset, run.model, run.method): run for run in runs}.values():
         parts = load_cached(run.dataset, root, device)
@@ -359,9 +379,11 @@ class Training:
         if not self.checkpoint.exists():
             return
         state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
-        same = state["settings"] == self.settings
-        if not same or state["provenance"]["data_sha256"] != self.provenance["data_sha256"]:
-            raise ValueError(f"{self.checkpoint} is of a run with other settings or data; move it away to start anew")
+        made, wanted = ({**given, "started": None} for given in (state["provenance"], self.provenance))
+        if state["settings"] != self.settings or made != wanted:
+            raise ValueError(
+                f"{self.checkpoint} is of a run with other settings, data or teacher; move it away to start anew"
+            )
         for name in self.KEPT:
             setattr(self, name, state[name])
         self.net.load_state_dict(state["net"])

@@ -485,7 +485,7 @@ print(record["final"]["nll"])
 
 
 def test_importing_and_training_need_none_of_the_tools_of_the_book(folder, tmp_path, python):
-    """Dask, papermill, Jupyter Book, pandas, jsonschema and matplotlib are absent from a bare training machine."""
+    """Dask, papermill, Jupyter Book, pandas, fastjsonschema and matplotlib are absent from a bare training machine."""
     script = """
 import sys
 sys.modules.update(dict.fromkeys(sys.argv[1].split(",")))  # None: importing it is a ModuleNotFoundError
@@ -493,7 +493,7 @@ from skdcore.__main__ import main
 sys.exit(main(sys.argv[2:]))
 """
     absent = "dask,distributed,papermill,nbformat,nbclient,jupyter_book,sphinx,IPython"
-    absent += ",pandas,jsonschema,matplotlib,scipy,yaml"
+    absent += ",pandas,fastjsonschema,matplotlib,scipy,yaml"
     cell = [
         "--dataset",
         f"folder:{folder}",
@@ -510,7 +510,7 @@ sys.exit(main(sys.argv[2:]))
     out, err = process.communicate(timeout=180)
     assert process.returncode == 0, err
     assert out.startswith("drg+dsr seed 0: test accuracy")
-    records.under(tmp_path)  # here, with jsonschema, the record is checked
+    records.under(tmp_path)  # here, with fastjsonschema, the record is checked
 
 
 # --- failures ---
