@@ -88,6 +88,7 @@ def _cells(sub):
     sub.add_argument("--root", help="folder that holds the data set's files; only read")
     sub.add_argument("--results", default="results", help="folder for records and checkpoints (default: %(default)s)")
     sub.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
+    sub.add_argument("--eager", action="store_true", help="on CUDA, launch each kernel of a step; to compare")
     sub.add_argument("--precision", choices=["fp32", "bf16"], help="default: fp32 on a CPU, bf16 on CUDA")
     sub.add_argument(
         "--budget", type=duration, metavar="TIME", help="stop at a checkpoint after this time, such as 9m or 1h30m"
@@ -125,14 +126,14 @@ def train_command(chosen):
         prepare(cells, chosen.device, chosen.root, chosen.results)
     for run in cells:
         budget = max(1e-3, end - time.monotonic()) if end else None
-        record = train(run, chosen.device, chosen.root, chosen.results, budget)
+        record = train(run, chosen.device, chosen.root, chosen.results, budget, eager=chosen.eager)
         status |= _report(record)
     return status
 
 
 def sweep_command(chosen):
     """Train the cells side by side on Dask: one process of one thread for each core, or one for each GPU."""
-    where = {"root": chosen.root, "results": chosen.results, "device": chosen.device}
+    where = {"root": chosen.root, "results": chosen.results, "device": chosen.device, "eager": chosen.eager}
     ended = sweep(runs(chosen), **where, scheduler=chosen.scheduler, budget=chosen.budget, workers=chosen.workers)
     return max(_report(record) for record in ended)
 

@@ -113,8 +113,8 @@ def _ours(model, method, data, device):
     training.net.train()
 
     def step():
-        training.step(training.batches[training.at])
-        training.at = (training.at + 1) % len(training.batches)
+        training.step()
+        training.row %= len(training.batches)
 
     return step
 

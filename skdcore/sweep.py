@@ -13,7 +13,7 @@ KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": 2**30, "MALLOC_MMAP_THRESHOLD_": 2**25}
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), 1)
 
 
-def sweep(runs, root=None, results="results", device=None, scheduler=None, budget=None, workers=None):
+def sweep(runs, root=None, results="results", device=None, scheduler=None, budget=None, workers=None, eager=False):
     """Trains the runs that have no record under `results` yet and returns all their records, in order.
 
     By default each GPU of this machine is a slot, or each core is one (a process of one thread); `workers`
@@ -23,11 +23,12 @@ def sweep(runs, root=None, results="results", device=None, scheduler=None, budge
     failed is a record too, and does not keep the others from being trained.
     """
     runs = list(dict.fromkeys(runs))
-    options = {"device": device, "root": root and os.path.abspath(root), "results": os.path.abspath(results)}
+    where = {"device": device, "root": root and os.path.abspath(root), "results": os.path.abspath(results)}
+    options = where | {"eager": eager}
     if len(runs) == 1 and scheduler is None:
         return [train(runs[0], budget=budget, **options)]
     deadline = time.time() + budget if budget else None  # workers share the clock, not the counter
-    found = {} if scheduler else prepare(runs, **options)
+    found = {} if scheduler else prepare(runs, **where)
     missing = [run for run in runs if run not in found]
     with Line() as line:
         line.show(f"{len(runs)} cells, of which {len(found)} have their record")

@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from skdcore import measures, records
+from skdcore.capture import Capture
 from skdcore.data import DATASETS, checksum, load_cached
 from skdcore.errors import Stopped, unknown
 from skdcore.methods import build, canonical, teachers
@@ -83,13 +84,16 @@ def learning_rate(settings, epoch):
     return settings["lr"] * settings["gamma"] ** passed
 
 
-def train(run, device=None, root=None, results="results", budget=None, checkpoint_minutes=1.0, progress=True):
+def train(
+    run, device=None, root=None, results="results", budget=None, checkpoint_minutes=1.0, progress=True, eager=False
+):
     """Trains the run and returns its record; a record that is there already is returned as it is.
 
     A run that was stopped goes on from its checkpoint (beside the record's place) to the record it would have
     had: bit for bit on a CPU.  Checkpoints are written every `checkpoint_minutes`, and on SIGINT, SIGTERM or
     when `budget` seconds are over; then `Stopped` is raised.  A loss that is not finite ends the run with a
-    record whose state is "failed".  Bad arguments raise ValueError and write nothing.
+    record whose state is "failed".  On CUDA the step is captured and replayed (capture.py) unless `eager`.
+    Bad arguments raise ValueError and write nothing.
     """
     device = usable(device)
     parts = load_cached(run.dataset, root, device)
@@ -99,11 +103,11 @@ def train(run, device=None, root=None, results="results", budget=None, checkpoin
         return record
     began = time.monotonic()
     taught_by = {
-        name: teacher(replace(run, method=name), device, root, results, budget) for name in teachers(run.method)
+        name: teacher(replace(run, method=name), device, root, results, budget, eager) for name in teachers(run.method)
     }
     budget = budget and max(1e-3, budget - (time.monotonic() - began))
-    training = Training(settings, *parts, device, taught_by)
-    with stop_signals(budget) as stop, records.lock(place, stop), Line(progress) as line:
+    training = Training(settings, *parts, device, taught_by, eager)
+    with kernels(), stop_signals(budget) as stop, records.lock(place, stop), Line(progress) as line:
         if record := records.find(results, settings, data_sha256):  # another worker was faster
             return record
         training.checkpoint = place.with_suffix(".checkpoint.pt")
@@ -121,7 +125,7 @@ def train(run, device=None, root=None, results="results", budget=None, checkpoin
     return record
 
 
-def teacher(run, device, root, results, budget=None):
+def teacher(run, device, root, results, budget=None, eager=False):
     """The network of a run in evaluation mode, for `kd`; the run is trained first if its weights are not there.
 
     A record whose weights are not beside it, as in a fresh clone, is left alone, and its run trained anew under
@@ -133,7 +137,7 @@ def teacher(run, device, root, results, budget=None):
     if place.exists() and not place.with_suffix(".weights.pt").exists():
         results = Path(results, "teachers")
         place = records.path(results, settings)
-    if (record := train(run, device, root, results, budget))["state"] == "failed":
+    if (record := train(run, device, root, results, budget, eager=eager))["state"] == "failed":
         raise ValueError(f"no teacher: {outcome(record)}")
     net = network(run.model, len(parts[0].classes), parts[0].side).to(device)
     net.base.load_state_dict(torch.load(place.with_suffix(".weights.pt"), map_location=device, weights_only=True))
@@ -201,9 +205,10 @@ def outcome(record):
 class Training:
     """A run under way: everything that a checkpoint holds, and the loop over it."""
 
-    def __init__(self, settings, train, test, device, teachers=None):
+    def __init__(self, settings, train, test, device, teachers=None, eager=False):
         self.settings, self.train, self.test, self.device = settings, train, test, device
         self.teachers = teachers
+        self.capture = Capture(self.step, self.state, device) if device.type == "cuda" and not eager else None
         torch.manual_seed(settings["seed"])
         self.net = network(settings["model"], len(train.classes), train.side).to(device)
         self.losses = build(settings["method"])
@@ -261,19 +266,30 @@ class Training:
         """bf16 for the network where the precision asks for it; weights, statistics and losses stay float32."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings["precision"] == "bf16")
 
-    def step(self, index):
-        """One SGD step; the losses and hits go to the epoch's meters on the device."""
-        losses, hits = self.forward(index, self.memories)
+    def step(self):
+        """One SGD step on the next batch; the losses and hits go to the epoch's meters.
+
+        What changes from step to step is on the device, the number of the step too, so that this can be replayed.
+        """
+        losses, hits = self.forward(self.batches.index_select(0, self.row).squeeze(0), self.memories)
         self.optimizer.zero_grad(set_to_none=True)
         sum(losses.values()).backward()
         self.optimizer.step()
-        self.meter[self.at] = torch.stack([*losses.values(), hits]).detach()
+        self.meter.index_copy_(0, self.row, torch.stack([*losses.values(), hits]).detach()[None])
+        self.row += 1
+
+    def state(self):
+        """The tensors that a step changes, once the first step has made them all."""
+        momenta = [held["momentum_buffer"] for held in self.optimizer.state.values()]
+        memories = [tensor for memory in self.memories.values() for tensor in memory.values()]
+        return [*self.net.parameters(), *self.net.buffers(), *momenta, *memories, self.meter, self.row]
 
     def begin_epoch(self):
         """Draws the epoch's batches (the last incomplete one is dropped) and empties the meters."""
         n, batch = len(self.train), self.settings["batch"]
         self.batches = torch.randperm(n, device=self.device)[: n - n % batch].view(-1, batch)
         self.meter = torch.zeros(len(self.batches), len(self.terms) + 1, device=self.device)
+        self.row = torch.zeros(1, dtype=torch.int64, device=self.device)  # `at`, where a replayed step can see it
 
     def run(self, stop, line, checkpoint_seconds):
         """The loop.  Returns the record; raises `Stopped` once `stop` gives a reason."""
@@ -282,14 +298,17 @@ class Training:
             for group in self.optimizer.param_groups:
                 group["lr"] = learning_rate(self.settings, self.epoch)
             self.net.train()
-            for index in self.batches[self.at :]:
+            step = self.step
+            while self.at < len(self.batches):
                 if (reason := stop()) or time.monotonic() - saved > checkpoint_seconds:
                     began = self.clock(began, training=True)
                     self.save()
                     saved = time.monotonic()
                     if reason:
                         raise Stopped(f"{self.headline()}: {reason}; the same command goes on from there")
-                self.step(index)
+                if self.capture and step == self.step and (self.epoch or self.at):  # the run's first step is eager
+                    step = self.capture.record()
+                step()
                 self.at += 1
                 line.update(self.headline)
             began = self.clock(began, training=True)
@@ -361,6 +380,7 @@ class Training:
             "params_trained": sum(p.numel() for group in self.optimizer.param_groups for p in group["params"]),
             "params_deployed": sum(p.numel() for p in self.net.base.parameters()),
             "peak_memory": peak,
+            "captured": self.capture is not None,
         }
 
     KEPT = ("memories", "curve", "epoch", "at", "seconds", "batches", "meter", "settings", "provenance")
@@ -386,12 +406,18 @@ class Training:
             )
         for name in self.KEPT:
             setattr(self, name, state[name])
+        self.row.fill_(self.at)
         self.net.load_state_dict(state["net"])
         self.optimizer.load_state_dict(state["optimizer"])
         torch.set_num_threads(state["threads"])
         torch.set_rng_state(state["random"].cpu())
         if self.device.type == "cuda":
             torch.cuda.set_rng_state(state["cuda"].cpu(), self.device)
+
+
+def kernels():
+    """cuDNN's settings for a run: it tries out its kernels, and fp32 is float32 in convolutions too."""
+    return torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)
 
 
 @contextmanager

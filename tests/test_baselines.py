@@ -510,7 +510,7 @@ def steps(training, count):
     for _ in range(count):
         if training.at == 0:
             training.begin_epoch()
-        training.step(training.batches[training.at])
+        training.step()
         training.at += 1
         if training.at == len(training.batches):
             assert training.meter.isfinite().all()

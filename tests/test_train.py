@@ -193,7 +193,7 @@ def test_bf16_trains_with_float32_weights_and_losses(tiny):
     run.begin_epoch()
     losses, _ = run.forward(run.batches[0], run.memories)
     assert all(value.dtype == torch.float32 for value in losses.values())
-    run.step(run.batches[0])
+    run.step()
     assert all(p.dtype == torch.float32 for p in run.net.parameters())
     assert run.meter[0].isfinite().all()
 

@@ -1,0 +1,120 @@
+"""The captured step: replayed, it does what the eager step does.
+
+On a CPU a tape stands in for the CUDA graph (tape.py), bit for bit; test_cuda.py has the real one.
+"""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import same, timeless
+from tape import install
+
+import skdcore.train
+from skdcore import study
+from skdcore.capture import Capture
+from skdcore.data import load
+from skdcore.methods import teachers
+from skdcore.models import network
+from skdcore.train import Run, Training
+
+TABLES = ["table_1", "table_2", "table_3", "table_4", "fig_6", "fig_7", "controls", "related"]
+ROWS = {method for name in TABLES for method in study.experiment(name).rows}
+SUMS = sorted(ROWS | {"zf_ls(dense=True)", "dsr(reset=True)"})
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def one_hot_as_on_cuda(monkeypatch):
+    """`one_hot` looks at its input's values on a CPU only; there it would make the host wait."""
+    monkeypatch.setattr(F, "one_hot", lambda y, classes: (y[..., None] == torch.arange(classes)).long())
+
+
+@pytest.fixture
+def training(tiny):
+    """A function that makes a training on `tiny` which has taken its first step."""
+    parts = load(tiny)
+
+    def training(name, precision="fp32"):
+        settings = Run(tiny, "resnet10_w16", name, precision=precision).settings("cpu", parts[0])
+        torch.manual_seed(0)
+        nets = {teacher: network("resnet10_w16", 10, 16).eval() for teacher in teachers(name)}
+        made = Training(settings, *parts, CPU, nets)
+        made.net.train()
+        made.step()
+        return made
+
+    return training
+
+
+def state(training):
+    return [tensor.clone() for tensor in training.state()] + [torch.get_rng_state()]
+
+
+@pytest.mark.parametrize("name", SUMS)
+def test_a_replayed_step_is_the_eager_step(name, training, monkeypatch):
+    eager = training(name)
+    for _ in range(3):
+        eager.step()
+    expected = state(eager)
+    replayed = training(name)
+    tapes = install(monkeypatch, capture := Capture(replayed.step, replayed.state, CPU))
+    before = state(replayed)
+    replay = capture.record()
+    assert same(state(replayed), before), "warming up and recording leave no trace"
+    monkeypatch.setattr(replayed, "forward", None)  # a replay runs no Python of the step
+    for _ in range(3):
+        replay()
+    assert len(tapes) == 1 and same(state(replayed), expected)
+
+
+def test_the_captured_state_is_all_that_a_checkpoint_holds_of_a_step(training):
+    for name in ("ps_kd+drg+dsr", "dlb", "ols"):
+        made = training(name)
+        kept = {tensor.data_ptr() for tensor in made.state()}
+        held = [*made.net.state_dict().values(), *(t for memory in made.memories.values() for t in memory.values())]
+        assert all(tensor.data_ptr() in kept for tensor in held)
+
+
+@pytest.fixture
+def captured(monkeypatch):
+    """Has trainings on a CPU capture their steps; gives the list of all tapes."""
+    tapes, plain = [], Training.__init__
+
+    def init(self, *arguments, **options):
+        plain(self, *arguments, **options)
+        self.capture = Capture(self.step, self.state, CPU)
+        tapes.append(install(monkeypatch, self.capture))
+
+    def switch():
+        monkeypatch.setattr(Training, "__init__", init)
+        return tapes
+
+    return switch
+
+
+@pytest.mark.parametrize("name", ["ps_kd+drg+dsr", "dlb", "dsr(reset=True)", "ols", "cutout+cs_kd"])
+def test_a_captured_run_makes_the_record_of_the_eager_run(name, fit, tmp_path, captured):
+    eager = fit(name, tmp_path / "eager")
+    tapes = captured()
+    assert timeless(fit(name, tmp_path / "captured")) == timeless(eager)
+    assert [len(of_a_run) for of_a_run in tapes] == [3], "recorded anew at each epoch: learning rate, alpha"
+
+
+@pytest.mark.parametrize("step", [1, 7])
+def test_a_captured_run_resumes_to_the_same_record(step, fit, tmp_path, captured, stop_after):
+    eager = fit("ps_kd+dsr", tmp_path / "eager")
+    captured()
+    stop_after(step)
+    with pytest.raises(skdcore.train.Stopped):
+        fit("ps_kd+dsr", tmp_path / "captured")
+    stop_after(None)
+    assert timeless(fit("ps_kd+dsr", tmp_path / "captured")) == timeless(eager)
+
+
+def test_a_step_that_waits_for_the_device_is_not_captured(training, monkeypatch):
+    made = training("vanilla")
+    plain = made.losses
+    made.losses = lambda s: {term: loss * (1 if loss.item() > 0 else 0) for term, loss in plain(s).items()}
+    install(monkeypatch, capture := Capture(made.step, made.state, CPU))
+    with pytest.raises(AssertionError, match="makes the host wait"):
+        capture.record()

@@ -1,0 +1,129 @@
+"""On CUDA: the captured step beside the eager one, a stopped run beside a straight one, and CUDA beside the CPU."""
+
+import os
+
+import pytest
+import torch
+from test_capture import SUMS
+
+import skdcore.train
+from skdcore.data import Data, load
+from skdcore.methods import build, teachers
+from skdcore.models import network
+from skdcore.step import Step
+from skdcore.train import Run, Training, kernels, train
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+
+
+@pytest.fixture(autouse=True)
+def deterministic(monkeypatch):
+    monkeypatch.setitem(os.environ, "CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    with kernels():
+        yield
+    torch.use_deterministic_algorithms(False)
+
+
+def teacher_nets(name, device, model="resnet10_w16"):
+    torch.manual_seed(1)
+    return {teacher: network(model, 10, 16).to(device).eval() for teacher in teachers(name)}
+
+
+def training(name, dataset, model="resnet10_w16"):
+    """A training in fp32 that has taken its first step."""
+    device = torch.device("cuda", 0)
+    parts = load(dataset, device=device)
+    settings = Run(dataset, model, name, precision="fp32").settings(device, parts[0])
+    made = Training(settings, *parts, device, teacher_nets(name, device, model))
+    made.net.train()
+    made.step()
+    return made
+
+
+def close(one, other):
+    """1e-4 relative to the largest value of each tensor."""
+    for a, b in zip(one, other, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4 * float(b.abs().max().clamp(min=1e-6)))
+
+
+@pytest.mark.parametrize("name", SUMS)
+def test_a_captured_step_is_the_eager_step_at_50_states(name, tiny):
+    eager, captured = training(name, tiny), training(name, tiny)
+    replay = captured.capture.record()
+    for _ in range(50):
+        with torch.no_grad():
+            for to, value in zip(captured.state(), eager.state(), strict=True):
+                to.copy_(value)
+        chance = torch.cuda.get_rng_state()
+        eager.step()
+        torch.cuda.set_rng_state(chance)
+        replay()
+        close(captured.state(), eager.state())
+        eager.row %= len(eager.batches)
+
+
+@pytest.mark.parametrize("name", ["ps_kd+drg+dsr", "dlb", "ols", "cutout+cs_kd"])
+def test_memory_and_counters_advance_alike_over_50_replays(name, tiny):
+    eager, captured = training(name, tiny), training(name, tiny)
+    chance = torch.cuda.get_rng_state()
+    for step, made in ((eager.step, eager), (captured.capture.record(), captured)):
+        torch.cuda.set_rng_state(chance)
+        for _ in range(50):
+            step()
+            made.row %= len(made.batches)
+    assert captured.row == eager.row
+    counters = [[b for n, b in made.net.named_buffers() if n.endswith("tracked")] for made in (captured, eager)]
+    assert all(a == b for a, b in zip(*counters, strict=True))
+    for term, memory in eager.memories.items():
+        for key, tensor in memory.items():
+            if not tensor.is_floating_point():
+                assert torch.equal(captured.memories[term][key], tensor), key
+
+
+def test_a_recording_leaves_no_trace(tiny):
+    made = training("ps_kd+drg+dsr", tiny)
+    before, chance = [tensor.clone() for tensor in made.state()], torch.cuda.get_rng_state()
+    made.capture.record()
+    assert all(map(torch.equal, made.state(), before)) and torch.equal(torch.cuda.get_rng_state(), chance)
+
+
+@pytest.mark.parametrize("eager", [False, True])
+def test_a_stopped_run_resumes_to_the_record_of_a_straight_one(eager, tiny, tmp_path, stop_after):
+    run = Run(tiny, "resnet10_w16", "ps_kd+drg+dsr", precision="fp32")
+
+    def fit(name):
+        return train(run, "cuda", results=tmp_path / name, progress=False, eager=eager)
+
+    straight = fit("straight")
+    stop_after(7)
+    with pytest.raises(skdcore.train.Stopped):
+        fit("stopped")
+    stop_after(None)
+    resumed = fit("stopped")
+    assert resumed["run"] == straight["run"]
+    for term, series in straight["curve"]["loss"].items():
+        assert resumed["curve"]["loss"][term] == pytest.approx(series, rel=1e-3), term
+
+
+@pytest.mark.parametrize("name", [name for name in SUMS if "cutout" not in name])
+def test_cuda_agrees_with_the_cpu_on_given_views(name, tiny_parts):
+    """One image a class, so that a partner is the image itself; no augmentation."""
+    grown = {}
+    for device in ("cpu", "cuda"):
+        images, classes = tiny_parts[0][0], tiny_parts[2]
+        data = Data(images[:10], torch.arange(10), classes, device)
+        torch.manual_seed(0)
+        net, memories, values = network("resnet10_w16", 10, 16), {}, []
+        net = net.to(device).train()
+        for _ in range(2):
+            given = {"net": net, "data": data, "index": torch.arange(10, device=device), "memories": memories}
+            torch.manual_seed(2)  # for the parts that a method makes
+            s = Step(**given, epoch=0, epochs=2, teachers=teacher_nets(name, device))
+            losses = build(name)(s)
+            net.zero_grad()
+            sum(losses.values()).backward()
+            values += [*losses.values(), *(p.grad for p in net.base.parameters())]
+        grown[device] = [value.detach().cpu() for value in values]
+    for a, b in zip(grown["cuda"], grown["cpu"], strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3 * float(b.abs().max().clamp(min=1e-6)))
