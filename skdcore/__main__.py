@@ -1,4 +1,4 @@
-"""The command line: python -m skdcore train | sweep | show | bench | models | methods."""
+"""The command line: python -m skdcore train | sweep | queue | show | bench | models | methods."""
 
 import argparse
 import inspect
@@ -45,8 +45,12 @@ def parser():
         name = command.__name__.removesuffix("_command")
         example = f"example: python -m skdcore {name} --dataset glyphs --model resnet10_w16 {example}"
         _cells(sub := _add(commands, command, help_, epilog=example))
+        _how(sub)
         if command is sweep_command:
             _cluster(sub)
+    queue = _add(commands, queue_command, "train the paper's own scale, most valuable cells first")
+    queue.add_argument("--dataset", default="cifar100", help="default: %(default)s")
+    _how(queue)
     show = _add(commands, show_command, "a table of records")
     show.add_argument("results", nargs="?", default="results", help="folder of records (default: %(default)s)")
     bench = _add(commands, bench_command, "what a step costs, in ratios")
@@ -84,6 +88,9 @@ def _cells(sub):
         help='sums such as drg+dsr or "drg(k=1,alpha=0.1)"; see the command methods',
     )
     sub.add_argument("--seed", type=int, nargs="+", default=[0], help="default: 0")
+
+
+def _how(sub):
     sub.add_argument("--epochs", type=int, help="default: the data set's recipe")
     sub.add_argument("--root", help="folder that holds the data set's files; only read")
     sub.add_argument("--results", default="results", help="folder for records and checkpoints (default: %(default)s)")
@@ -120,10 +127,26 @@ def train_command(chosen):
     Each leaves a record; one that is there already is not trained again, and one that was stopped goes on from its
     checkpoint.  The final test accuracy is printed last.
     """
-    end = time.monotonic() + chosen.budget if chosen.budget else None
-    status, cells = 0, runs(chosen)
+    cells = runs(chosen)
     if len(cells) > 1:
         prepare(cells, chosen.device, chosen.root, chosen.results)
+    return _one_by_one(cells, chosen)
+
+
+def queue_command(chosen):
+    """Train the study's own cells one after the other: ResNet18 with every method, then seeds, ablations, networks.
+
+    The list is `queue` of study.yml.  What has its record is passed over, so that the same command, stopped by
+    --budget or Ctrl-C, goes on where it was.
+    """
+    from skdcore.study import queue
+
+    return _one_by_one(queue(chosen.dataset, chosen.epochs, chosen.precision), chosen)
+
+
+def _one_by_one(cells, chosen):
+    end = time.monotonic() + chosen.budget if chosen.budget else None
+    status = 0
     for run in cells:
         budget = max(1e-3, end - time.monotonic()) if end else None
         record = train(run, chosen.device, chosen.root, chosen.results, budget, eager=chosen.eager)

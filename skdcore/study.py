@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pandas
 import yaml
-from scipy import stats
 
 from skdcore import records
 from skdcore.data import DATASETS
@@ -84,6 +83,8 @@ def gain(ours, vanilla):
     if seeds:
         row |= {"gain": sum(a) / len(a) - sum(b) / len(b), "verdict": "n < 3"}
     if len(seeds) >= 3:
+        from scipy import stats  # a training machine may lack it
+
         low, high = stats.ttest_rel(a, b).confidence_interval(0.95)
         verdict = "better" if low > 0 else "worse" if high < 0 else NOISE
         row |= {"low": float(low), "high": float(high), "verdict": verdict}
@@ -101,8 +102,8 @@ def _study():
 def experiment(name):
     """The experiment `name` of study.yml.  Raises ValueError for an unknown name."""
     study = _study()
-    if name not in study or name == "scales":
-        raise unknown("experiment", name, study.keys() - {"scales"})
+    if name not in study or name in ("scales", "queue"):
+        raise unknown("experiment", name, study.keys() - {"scales", "queue"})
     entry = study[name]
     rows = {
         canonical(method): dict(zip(entry["columns"], values, strict=True)) if values else {}
@@ -112,6 +113,17 @@ def experiment(name):
     return Experiment(
         name, entry["paper"], entry["title"], entry["columns"], rows, seconds, entry.get("dataset", "cifar100")
     )
+
+
+def queue(dataset="cifar100", epochs=None, precision=None):
+    """The cells of the paper's scale, most valuable first: `queue` of study.yml, each cell once."""
+    cells = []
+    for entry in _study()["queue"]:
+        rows = [row for name in entry.get("rows_of", []) for row in experiment(name).rows]
+        for seed in entry["seeds"]:
+            for model in entry["models"]:
+                cells += [Run(dataset, model, row, seed, epochs, precision) for row in entry.get("methods", rows)]
+    return list(dict.fromkeys(cells))
 
 
 def scale(name):

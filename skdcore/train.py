@@ -117,12 +117,19 @@ def train(
         training.resume()
         record = training.run(stop, line, checkpoint_minutes * 60)
         if record["state"] == "finished":
-            base = {k: v.cpu() for k, v in training.net.base.state_dict().items()}
-            records.atomically(place.with_suffix(".weights.pt"), lambda file: torch.save(base, file))
+            keep(training, place)
         records.write(place, record)
         training.checkpoint.unlink(missing_ok=True)
         line.show(outcome(record))
     return record
+
+
+def keep(training, place):
+    """Leaves beside the record, in half precision, the plain network's weights and its logits of the test part."""
+    weights = training.net.base.state_dict()
+    for name, tensors in (("weights", weights), ("logits", {"logits": training.logits})):
+        half = {key: (t.half() if t.is_floating_point() else t).cpu() for key, t in tensors.items()}
+        records.atomically(place.with_suffix(f".{name}.pt"), lambda file, half=half: torch.save(half, file))
 
 
 def teacher(run, device, root, results, budget=None, eager=False):
@@ -328,11 +335,11 @@ class Training:
     def end_epoch(self):
         """Reads the meters, evaluates on all test images, and adds a point to every curve."""
         *losses, hits = self.meter.mean(dim=0).tolist()
-        logits = measures.predict(self.net, self.test, self.autocast)
-        self.scores = measures.scores(logits, self.test.labels)
+        self.logits = measures.predict(self.net, self.test, self.autocast)
+        self.scores = measures.scores(self.logits, self.test.labels)
         point = {f"loss {term}": loss for term, loss in zip(self.terms, losses, strict=True)}
         point |= {"lr": learning_rate(self.settings, self.epoch), "train": 100 * hits / self.settings["batch"]}
-        point |= {"test": self.scores["accuracy"]} | measures.ranked_variances(logits)
+        point |= {"test": self.scores["accuracy"]} | measures.ranked_variances(self.logits)
         for key, value in point.items():
             self.curve.setdefault(key, []).append(value)
         self.epoch, self.at = self.epoch + 1, 0
