@@ -1,5 +1,6 @@
 """What a step costs: what is counted, what each docstring says of it, and the record of what was timed."""
 
+import ast
 import inspect
 import re
 
@@ -8,11 +9,11 @@ import pytest
 import torch
 from conftest import files
 
-from skdcore import records
+from skdcore import records, tables
 from skdcore.__main__ import main, parser
 from skdcore.bench import USUAL, bench, costs, keep, kept
 from skdcore.data import load_cached
-from skdcore.methods import METHODS
+from skdcore.methods import METHODS, signature
 from skdcore.models import network
 from skdcore.study import experiment
 from skdcore.train import Run, rehearsal
@@ -116,3 +117,18 @@ def test_the_command_prints_and_keeps_it_and_show_passes_over_it(record, fit, tm
     assert f"kept in {place}" in out and re.search(r"^kd +\d", out, re.MULTILINE)
     assert records.under(tmp_path) == [ran] and main(["show", str(tmp_path)]) == 0
     assert parser().parse_args(["bench"]).results == "_build/results", "make bench leaves tracked files alone"
+
+
+def test_the_page_has_a_row_for_each_contender_and_a_section_for_each_method(record):
+    shown = tables.costs(record, "tab-name")
+    assert shown.frame["method"].tolist() == [USUAL, "`vanilla`", "`kd`"]
+    assert shown.frame["extra passes"].tolist() == ["", "none", "forward"]
+    assert record["provenance"]["device"] in shown.caption and "3 turns" in shown.caption
+    sections = dict(zip(METHODS, re.split(r"^### ", tables.descriptions(), flags=re.MULTILINE)[1:], strict=True))
+    for name, section in sections.items():
+        text, code, _ = section.split("```")
+        assert text.startswith(f"{name}\n\n`{signature(METHODS[name])}`\n\n**")
+        whole = ast.parse(inspect.getsource(METHODS[name]))
+        del whole.body[0].body[0]  # the docstring
+        assert ast.dump(ast.parse(code.removeprefix("python"))) == ast.dump(whole)
+        assert not re.search(r"(?<!\\)[_*$<>\[]", re.sub(r"\*\*|`[^`]*`", "", text).removeprefix(name)), "no markup"
