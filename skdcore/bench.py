@@ -2,37 +2,101 @@
 
 The reference is the loop that one would otherwise write: float32, NCHW, a DataLoader over PIL images, `.item()`
 at each step.  Images are random, so that nothing need be downloaded; their content costs nothing.
+What can be counted instead of timed is in `costs` and `sizes`.
 """
 
+import json
+import re
 import time
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
 
 import pandas
 import torch
 from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
+from skdcore import records, study
 from skdcore.data import MEAN, STD, Data
 from skdcore.losses import cross_entropy
+from skdcore.methods import METHODS, build, canonical, teachers
 from skdcore.models import MODELS, network
 from skdcore.progress import Line
-from skdcore.train import Run, Training, usable
+from skdcore.step import Step
+from skdcore.train import Run, provenance, rehearsal, usable
 from skdcore.vision import torchvision
 
 USUAL = "usual loop"
+PRECISION = "bf16"  # ours, on every device
 
 
-def bench(model="resnet18", methods=("vanilla", "dsr", "drg", "drg+dsr"), minutes=4.0, device=None, images=2048):
-    """Two pandas tables: steps (batch 128) of each contender, and views (images a second on one thread).
+def bench(model="resnet18", methods=None, minutes=4.3, device=None, images=2048):
+    """What steps of batch 128 cost, as a record to `keep`: a dict of `steps`, `views` and where they were measured.
 
-    Steps take turns for `minutes`; a ratio is the median over turns of a contender's seconds over vanilla's in the
-    same turn, beside its quartiles.
+    `steps` {contender: its seconds and ratio}; the methods are by default Table I's and ols.  They take turns until
+    `minutes` are over, set-up included (but three turns at least); a ratio is the median over turns of a contender's
+    seconds over vanilla's in the same turn, beside its quartiles.  `views` {which: images a second on one thread}.
     """
-    device = usable(device)
+    end = time.monotonic() + 60 * minutes
+    device, methods = usable(device), methods or [*study.experiment("table_1").rows, "ols"]
     data = _random_data(images, device)
     contenders = {USUAL: _usual_loop(model, data, device)}
-    contenders |= {method: _ours(model, method, data, device) for method in dict.fromkeys(["vanilla", *methods])}
+    for method in dict.fromkeys(["vanilla", *map(canonical, methods)]):
+        contenders[method] = _ours(model, method, data, device)
     views = _views(_random_data(images, "cpu"))
-    return _turns(contenders, 60 * minutes, device), views
+    tables = {"steps": _turns(contenders, end, device), "views": views}
+    record = {"model": model, "precision": PRECISION}
+    return record | {k: v.to_dict("index") for k, v in tables.items()} | {"provenance": provenance(device)}
+
+
+def keep(record, results):
+    """Writes what `bench` returned to <results>/bench/<model>-<device>.json, over an older one; returns the place."""
+    device = re.sub("[^a-z0-9]+", "-", record["provenance"]["device"].lower()).strip("-")
+    file = Path(results, "bench", f"{record['model']}-{device}.json")
+    records.atomically(file, lambda temporary: temporary.write_text(json.dumps(record, indent=1) + "\n"))
+    return file
+
+
+def kept(results, model):
+    """What `keep` has put under a folder for a model, one a device."""
+    return [json.loads(file.read_text()) for file in sorted(Path(results, "bench").glob(f"{model}-*.json"))]
+
+
+def costs(model="resnet18", methods=tuple(METHODS), classes=100, side=32, images=50_000, batch=128):
+    """A pandas table of what each method takes beside vanilla, counted in a step once its memory is filled.
+
+    Columns: extra forwards of a network (a teacher's too) and how many of them have a backward; the state, in
+    numbers kept from step to step; the extra parameters that are trained.  All on torch's meta device: no arithmetic.
+    """
+    with torch.device("meta"):
+        data = SimpleNamespace(
+            labels=torch.empty(images, dtype=torch.int64),
+            view=lambda index: torch.empty(len(index), 3, side, side),
+            partners=torch.empty_like,
+        )
+        make = partial(network, model, classes, side)
+        rows = {method: _counts(method, make, data, torch.arange(batch)) for method in methods}
+    return pandas.DataFrame.from_dict(rows, orient="index")
+
+
+def _counts(method, make, data, index):
+    """A row of `costs`; `make()` gives a network."""
+    net, taught_by = make(), {name: make() for name in teachers(method)}
+    forwards, memories, losses = [], {}, build(method)  # forwards: for each one, whether it has a gradient
+    for each in (net, *taught_by.values()):
+        each.blocks[0].register_forward_hook(lambda *_: forwards.append(torch.is_grad_enabled()))
+    for _ in range(2):
+        forwards.clear()
+        step = Step(net=net, data=data, index=index, epoch=0, epochs=2, memories=memories, teachers=taught_by)
+        loss = sum(losses(step).values())
+    loss.backward()
+    return {
+        "extra forwards": len(forwards) - 1,
+        "extra backwards": sum(forwards) - 1,
+        "state": sum(tensor.numel() for memory in memories.values() for tensor in memory.values()),
+        "extra parameters": sum(p.numel() for p in net.parameters() if p.grad is not None) - _count(net.base),
+    }
 
 
 def sizes(classes=100, side=32):
@@ -61,9 +125,9 @@ def _multiply_adds(module, x):
     return counter.get_total_flops() // 2
 
 
-def _turns(contenders, seconds, device):
-    """Seconds a step of each contender by turn, as a table of medians and ratios."""
-    taken, end = [], time.monotonic() + seconds
+def _turns(contenders, end, device):
+    """Seconds a step of each contender by turn until the time `end`, as a table of medians and ratios."""
+    taken = []
     with Line() as line:
         while time.monotonic() < end or len(taken) < 4:
             turn = {}
@@ -107,8 +171,7 @@ def _random_data(images, device):
 
 def _ours(model, method, data, device):
     """A function that takes one step of ours: bf16, channels_last."""
-    settings = Run("cifar100", model, method, precision="bf16").settings(device, data)
-    training = Training(settings, data, data, device)
+    training = rehearsal(Run("cifar100", model, method, precision=PRECISION), data, data, device)
     training.begin_epoch()
     training.net.train()
 

@@ -49,7 +49,10 @@ def pooled(feature):
 
 @method(labels=True)
 def vanilla(s):
-    """Equation (2): cross entropy with the hard labels.  One forward, no state, no extra parameters."""
+    """Equation (2): L_CE(p, y), cross entropy with the hard labels.
+
+    Detached: nothing.  No state, no extra forward, no extra parameters.
+    """
     return cross_entropy(s.z, s.y)
 
 
@@ -58,6 +61,7 @@ def ls(s, eps=0.1):
     """Label smoothing [11]: cross entropy with (1 - eps) * onehot(y) + eps / K.
 
     The uniform part covers all K classes, the target among them, as in the code of OLS [28] and PS-KD [8].
+    Detached: nothing, as the target is fixed.  No state, no extra forward, no extra parameters.
     """
     target = (1 - eps) * onehot(s.y, s.z) + eps / s.z.shape[1]
     return cross_entropy(s.z, target)
@@ -69,7 +73,8 @@ def drg(s, k=2, alpha=0.2, tau=1.0, detach=True):
 
     q is the output of the auxiliary classifier (AC) after block `k`; L_RG is (9).  The teacher's logits are
     detached as in the official code (Q2), so L_RG trains the network alone, while L_CE(q, y) reaches
-    block `k` and below: deep supervision, which `alpha=0` shows alone.  One AC of extra parameters.
+    block `k` and below: deep supervision, which `alpha=0` shows alone.  No state, no extra forward.  Extra
+    parameters: one AC.
     """
     teacher = s.exit(k)  # z'
     return cross_entropy(teacher, s.y) + alpha * kl(teacher, s.z, tau, detach)
@@ -80,7 +85,8 @@ def dsr(s, beta=1.0, tau=4.0, reset=False, target: Literal["last", "uniform", "m
     """Distillation with Shape-wise Regularization, equation (12) less L_CE: beta * L_SR of (11).
 
     Logits are ranked in ascending order; row i is taught by row i of the last iteration, another image
-    of any class.  State: the ranked logits (B, K), zeros at t = 0, never reset (Algorithm 2; Q5).
+    of any class.  Detached: the teacher.  State: the ranked logits (B, K), zeros at t = 0, never reset
+    (Algorithm 2; Q5).  No extra forward, no extra parameters.
     `reset=True` skips the first batch of each epoch, as the official code does.  Controls: `target="uniform"`
     teaches every row the uniform distribution, `target="mean"` the mean of the last batch's ranked softmax.
     """
@@ -101,9 +107,10 @@ def byot(s, alpha=0.1, tau=3.0, weight=1e-6):
     """BYOT [3], conference form: sum_b (1 - alpha) L_CE(z_b) + alpha KL_tau(z -> z_b) + weight |f_b - f|^2.
 
     b runs over shallow classifiers behind blocks 1 to 3, and (1 - alpha) also scales the network's own L_CE; f are
-    pooled features, their squares summed over the batch too.  Detached: z as teacher, f.  Extra parameters: three
-    bottleneck branches.  No official code exists; of the usual one we drop the modules that it never runs
-    and its mask (f_b > 0 or f > 0), which behind a ReLU changes nothing; its soft cross entropy is KL plus a constant.
+    pooled features, their squares summed over the batch too.  Detached: z as teacher, f.  No state, no extra
+    forward.  Extra parameters: three bottleneck branches.  No official code exists; of the usual one we drop the
+    modules that it never runs and its mask (f_b > 0 or f > 0), which behind a ReLU changes nothing; its soft cross
+    entropy is KL plus a constant.
     """
     last = s.features[-1]
     f, loss = pooled(last).detach(), (1 - alpha) * cross_entropy(s.z, s.y)
@@ -121,8 +128,9 @@ def byot_journal(s, alpha=0.3, tau=3.0, weight=0.03):
 
     b runs over the exits (ACs) 1 to 3.  The KL at temperature tau lacks tau^2; the norm is Frobenius's over the batch's
     matrix, not squared, and for b = 1, 2 only, as the official code runs (its comment speaks of another one).
-    Detached: z as teacher, f.  Extra parameters: three ACs and two linear adaptations A_b, made in the dry
-    step and not, as officially, with a new optimizer after the first.  AutoAugment and Cutout are left out.
+    Detached: z as teacher, f.  No state, no extra forward.  Extra parameters: three ACs and two linear adaptations
+    A_b, made in the dry step and not, as officially, with a new optimizer after the first.  AutoAugment and Cutout
+    are left out.
     """
     f, loss = pooled(s.features[-1]).detach(), cross_entropy(s.z, s.y)
     for k in (1, 2, 3):
@@ -140,7 +148,8 @@ def cs_kd(s, weight=1.0, tau=4.0):
 
     It may be the anchor itself, in another view.  Detached: the partner's forward, without gradient but in training
     mode, so that it is normalised by its own batch and batch norm's running statistics move twice a step, with
-    the anchors first.  One extra forward.  Officially the weight is 3 on fine-grained data.
+    the anchors first.  One extra forward, no state, no extra parameters.  Officially the weight is 3 on fine-grained
+    data.
     """
     z = s.z  # before the partners: under autocast a first forward without gradient would spoil the second
     with torch.no_grad():
@@ -153,7 +162,8 @@ def ps_kd(s, alpha=0.8):
     """PS-KD [8]: cross entropy with (1 - alpha_e) * onehot(y) + alpha_e * p of the last epoch, tau = 1.
 
     alpha_e = alpha * (e + 1) / E.  Detached: the table.  State: p of every training image, N x K, seen in its last
-    view; one-hot labels at first, so that epoch 0 is cross entropy.  Officially E is 300 and the table on the host.
+    view; one-hot labels at first, so that epoch 0 is cross entropy.  No extra forward, no extra parameters.
+    Officially E is 300 and the table on the host.
     """
     table = s.memory.get("p")
     if table is None:
@@ -170,7 +180,8 @@ def dlb(s, alpha=1.0, tau=3.0):
 
     The last batch comes in a new view and a second forward, of its own batch norm statistics.  Detached: its logits
     of then.  State: its indices (B,) and logits (B, K), kept across epochs; the very first step is cross entropy.
-    One extra forward and backward.  Officially the batch is 64 + 64 and the second view drawn with the first.
+    One extra forward and backward, no extra parameters.  Officially the batch is 64 + 64 and the second view drawn
+    with the first.
     """
     z = s.z
     if not s.memory:
@@ -191,7 +202,8 @@ def zf_ls(s, weight=0.1, power=1.0, dense=False):
 
     zeta_k ~ rank_k^-power; ranks run over all K, ties share the best one, and the target's leaves a gap.  Ranked are
     the logits or, with `dense`, the votes of the last feature map's cells (upsampled x2, read by the head).  Detached:
-    the ranks.  Officially they are made on the host, dense is the default, and the weight is 1 on TinyImageNet.
+    the ranks.  No state, no extra forward, no extra parameters.  Officially the ranks are made on the host, dense is
+    the default, and the weight is 1 on TinyImageNet.
     """
     score, others = _votes(s) if dense else s.z.detach(), torch.arange(s.z.shape[1] - 1, device=s.y.device)
     rank = 1 + torch.searchsorted((-score).sort(dim=1).values, -score)  # 1 + the number of higher scores
@@ -211,8 +223,9 @@ def tf_kd(s, alpha=0.1, correct=0.99, tau=20.0):
     """TF-KD_reg [10]: (1 - alpha) L_CE + alpha * KL(softmax(u / tau) -> p), the student at temperature 1.
 
     The virtual teacher u, `correct` for the target and the rest shared by the others, goes through a softmax although
-    it holds probabilities already: nearly uniform, so that this is nearly ls(eps=alpha).  No state.  Officially the
-    mean is over B * K too, with a multiplier of 100 = K that cancels it; here it is over the batch.
+    it holds probabilities already: nearly uniform, so that this is nearly ls(eps=alpha).  Detached: nothing, as u is
+    fixed.  No state, no extra forward, no extra parameters.  Officially the mean is over B * K too, with a multiplier
+    of 100 = K that cancels it; here it is over the batch.
     """
     if not tau > 0:
         raise ValueError(f"temperature tau={tau} must be greater than 0")
@@ -227,7 +240,8 @@ def ols(s, alpha=0.5):
 
     Row c is the mean softmax of the images of class c that the last epoch classified rightly; uniform where there are
     none, hence all through epoch 0 (the official CIFAR script starts at zeros, where epoch 0 is alpha * L_CE).
-    Detached: the table.  State: S and the sums for the next one, K x K each, and the epoch.
+    Detached: the table.  State: S and the sums for the next one, K x K each, and the epoch.  No extra forward, no
+    extra parameters.
     """
     z, K = s.z, s.z.shape[1]
     S, sums = (s.memory.setdefault(name, z.new_zeros(K, K)) for name in ("S", "sums"))
@@ -253,7 +267,7 @@ def ddgsd(s, alpha=1.0, beta=5e-4, tau=3.0):
 
     MMD: squared distance of the views' mean pooled features (a linear kernel).  Detached: the teacher of each KL;
     no official code tells, and the usual one detaches nothing, takes logits for features and divides by K.
-    No state.  One extra forward and backward.
+    No state.  One extra forward and backward, no extra parameters.
     """
     last = s.features[-1], s.net.features(s.view(s.index))[-1]
     z_a, z_b = s.z, full(s.net.head(last[1]))
@@ -267,8 +281,8 @@ def frskd(s, alpha=2.0, beta=100.0, tau=4.0):
     """FRSKD [4] less L_CE(z): L_CE(z_T) + alpha * KL_tau(z_T -> z) + beta * sum_l MSE(a(T_l) -> a(F_l)).
 
     T is a self-teacher over the blocks' outputs F, a the normalised map of mean squares over channels.  Detached: z_T
-    as teacher and T_l; L_CE(z_T) reaches the network.  No state.  Extra parameters: a feature pyramid like BiFPN,
-    ours of one width and one pass a direction (the official one is wider at depth).
+    as teacher and T_l; L_CE(z_T) reaches the network.  No state, no extra forward.  Extra parameters: a feature
+    pyramid like BiFPN, ours of one width and one pass a direction (the official one is wider at depth).
     """
     make = partial(Pyramid, [feature.shape[1] for feature in s.features], s.z.shape[1])
     maps, teacher = s.part("self-teacher", make)(s.features)
@@ -286,17 +300,19 @@ def kd(s, teacher: Sum = "vanilla", tau=4.0):
     """Knowledge distillation [1], equation (5) less L_CE: tau^2 * L_KL(q, p), q of a network trained before.
 
     `teacher` is the sum that trained it, on the same data set, model and seed; it takes no teacher itself.  Detached:
-    the teacher, in evaluation mode, which sees the student's view.  One extra forward.  L_CE has weight 1.
+    the teacher, in evaluation mode, which sees the student's view.  One extra forward, the teacher's; no state, no
+    extra parameters.  L_CE has weight 1.
     """
     return kl(s.teacher(teacher), s.z, tau)
 
 
 @method(view=True)
 def cutout(x, n=1, size=None):
-    """Cutout [35]: n squares of `size` pixels (None: half the side) at random centres are set to 0.
+    """Cutout [35]: n squares of size x size pixels at random centres are set to 0; size None is half the side.
 
     The same holes in all channels, clipped at the borders; after normalising, as its author has it, so that 0 is the
-    mean colour.  Every view of the step is cut.  Officially the size is 8 on CIFAR-100; the paper takes 16.
+    mean colour.  Every view of the step is cut.  Detached: nothing.  No state, no extra forward, no extra parameters.
+    Officially the size is 8 on CIFAR-100; the paper takes 16.
     """
     size = x.shape[3] // 2 if size is None else size
     if n < 1 or size < 1:
@@ -319,6 +335,11 @@ class Term(NamedTuple):
 def keywords_of(function):
     """{keyword: default} of a method, in signature order."""
     return {p.name: p.default for p in list(inspect.signature(function).parameters.values())[1:]}
+
+
+def signature(function):
+    """A method with its keywords and their defaults, such as "ls(eps=0.1)"."""
+    return f"{function.__name__}({', '.join(f'{k}={v!r}' for k, v in keywords_of(function).items())})"
 
 
 def parse(name):

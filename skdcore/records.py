@@ -148,8 +148,11 @@ def lock(file, stop=lambda: None):
 
 
 def under(results):
-    """All records under a folder, in the order of their paths."""
-    return [read(file) for file in sorted(Path(results).rglob("*.json"))]
+    """All records under a folder, in the order of their paths.
+
+    A seed names each, unlike what `bench` keeps there.
+    """
+    return [read(file) for file in sorted(Path(results).rglob("[0-9]*.json"))]
 
 
 def table(found):

@@ -1,8 +1,12 @@
-"""The tables and sentences of the pages, made from `Experiment.compare`."""
+"""The tables and sentences of the pages, made from `Experiment.compare`, from `bench` and from the methods' code."""
+
+import inspect
+import re
 
 import pandas
 
-from skdcore import records, study
+from skdcore import bench, records, study
+from skdcore.methods import METHODS, signature
 
 MISSING = "not yet run"
 SECONDS = {"paper": "paper_seconds", "ours": "seconds"}
@@ -45,6 +49,46 @@ def finals(found, name):
     run = found[0]["run"]
     caption = f"Final scores on the test part: {run['dataset']}, {run['model']}, seed {run['seed']}; {made(found)}."
     return Table(frame.round(3).astype(str), caption, name)
+
+
+def costs(record, name):
+    """A record of `bench` beside `bench.costs`: what a step of each method costs, measured and counted."""
+    steps, where = pandas.DataFrame.from_dict(record["steps"], orient="index"), record["provenance"]
+    counted = bench.costs(record["model"], [method for method in steps.index if method != bench.USUAL])
+    passes = zip(counted["extra forwards"], counted["extra backwards"], strict=True)
+    frame = pandas.DataFrame({"extra passes": [_passes(*pair) for pair in passes]}, index=counted.index)
+    frame = frame.join(counted[["state", "extra parameters"]].map("{:,}".format)).reindex(steps.index, fill_value="")
+    frame["s a step"] = steps["seconds a step"].map("{:.3f}".format)
+    frame["over vanilla"] = steps["over vanilla"].map("{:.2f}".format)
+    quartiles = steps[["first quartile", "third quartile"]].values
+    frame["quartiles"] = [f"{low:.2f}–{high:.2f}" for low, high in quartiles]
+    frame.insert(0, "method", [row if row == bench.USUAL else f"`{row}`" for row in frame.index])
+    text = f"{record['model']}, batch 128, 100 classes; state in numbers kept, for 50,000 images"
+    made_on = f"{where['device']}, {_threads(record)}{record['precision']}, torch {where['torch']}"
+    turns = f"times are medians over {steps['steps'].min()} turns"
+    return Table(frame, f"What a step costs: {text}; {turns}, on {made_on}, {where['ended'][:10]}.", name)
+
+
+def _passes(forwards, backwards):
+    return ", ".join(forwards * ["forward"] + backwards * ["backward"]) or "none"
+
+
+def descriptions():
+    """A section for each method, made from its code: signature, formula, what else its docstring says, and source."""
+    return "\n\n".join(map(_description, METHODS.values()))
+
+
+def _description(function):
+    first, _, rest = inspect.getdoc(function).partition("\n")
+    source, _, formula = first.partition(": ")
+    code = re.sub(r' {4}""".*?"""\n', "", inspect.getsource(function), count=1, flags=re.DOTALL)
+    parts = f"### {function.__name__}", f"`{signature(function)}`", f"**{_plain(source)}:** `{formula}`", _plain(rest)
+    return "\n\n".join([*parts, f"```python\n{code}```"])
+
+
+def _plain(text):
+    """The text with nothing in it that Markdown would take for markup, but for code in backticks."""
+    return re.sub(r"`[^`]*`|[\\*_$|<>[\]]", lambda m: m[0] if m[0][0] == "`" else "\\" + m[0], text.strip())
 
 
 def made(found):

@@ -195,10 +195,14 @@ def rehearse(runs, device=None, root=None):
     """A dry step of each method on each network, which raises what a bad argument raises."""
     device = usable(device)
     for run in {(run.dataset, run.model, run.method): run for run in runs}.values():
-        parts = load_cached(run.dataset, root, device)
-        size = len(parts[0].classes), parts[0].side
-        stand_ins = {name: network(run.model, *size).to(device).eval() for name in teachers(run.method)}
-        Training(run.settings(device, parts[0]), *parts, device, stand_ins)
+        rehearsal(run, *load_cached(run.dataset, root, device), device)
+
+
+def rehearsal(run, train, test, device):
+    """The run's `Training` on the two parts, not yet begun; untrained networks stand in for its teachers."""
+    size = len(train.classes), train.side
+    stand_ins = {name: network(run.model, *size).to(device).eval() for name in teachers(run.method)}
+    return Training(run.settings(device, train), train, test, device, stand_ins)
 
 
 def outcome(record):

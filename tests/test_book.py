@@ -14,7 +14,7 @@ import pytest
 import yaml
 from browser import PROGRAM, Browser
 
-from skdcore import study, tables
+from skdcore import bench, study, tables
 from skdcore.study import ROOT
 
 CONTENTS = yaml.safe_load((ROOT / "book/_toc.yml").read_text())
@@ -99,6 +99,14 @@ def test_committed_page_is_its_template_with_outputs(page):
     sources = [cell.source for cell in done.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
     assert sources == [cell.source for cell in template.cells]
     assert any(cell.get("outputs") for cell in done.cells)
+
+
+def test_costs_on_the_committed_page_come_from_committed_records():
+    cells = nbformat.read(ROOT / "book/experiments/side_by_side.ipynb", as_version=4).cells
+    shown = {output.get("data", {}).get("text/markdown") for cell in cells for output in cell.get("outputs", [])}
+    ours, paper = (bench.kept(study.RESULTS, model) for model in ("resnet10_w16", "resnet18"))
+    assert any(tables.costs(record, "tab-costs-run")._repr_markdown_() in shown for record in ours)
+    assert all(tables.costs(record, f"tab-costs-{n}")._repr_markdown_() in shown for n, record in enumerate(paper))
 
 
 def test_numbers_of_the_committed_table_come_from_committed_records():
