@@ -54,8 +54,11 @@ def parser():
     show.add_argument("results", nargs="?", default="results", help="folder of records (default: %(default)s)")
     bench = _add(commands, bench_command, "what a step costs, in ratios")
     bench.add_argument("--model", default="resnet18", choices=MODELS, help="default: %(default)s")
+    bench.add_argument("--all", action="store_true", help="every network, one after the other")
     bench.add_argument("--method", nargs="+", help="default: those of Table I, and ols")
-    bench.add_argument("--minutes", type=float, default=4.3, help="how long it takes in all (default: %(default)s)")
+    bench.add_argument(
+        "--minutes", type=float, default=4.3, help="how long a network takes in all (default: %(default)s)"
+    )
     bench.add_argument("--results", default="_build/results", help="folder for its record (default: %(default)s)")
     bench.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
     models = _add(commands, models_command, "the networks and what they cost")
@@ -182,16 +185,23 @@ def models_command(chosen):
 
 
 def bench_command(chosen):
-    """Time steps of batch 128 of the methods, in bf16, against vanilla and against the usual PIL DataLoader loop."""
+    """Time steps of batch 128 of the methods, in bf16, against vanilla and against the usual PIL DataLoader loop.
+
+    On a GPU each method stands there twice: captured, and eager.
+    """
     from pandas import DataFrame
 
     from skdcore.bench import bench, keep
 
-    record = bench(chosen.model, chosen.method, chosen.minutes, chosen.device)
-    steps, views = (DataFrame.from_dict(record[table], orient="index") for table in ("steps", "views"))
-    print(f"{chosen.model}, batch 128, {torch.get_num_threads()} threads\n{steps.round(3).to_string()}\n")
-    print(f"crop, flip and normalise to float, one thread\n{views.round(1).to_string()}\n")
-    print(f"kept in {keep(record, chosen.results)}")
+    for model in MODELS if chosen.all else [chosen.model]:
+        record = bench(model, chosen.method, chosen.minutes, chosen.device)
+        steps, views = (DataFrame.from_dict(record[table], orient="index") for table in ("steps", "views"))
+        print(f"{model}, batch 128, {record['provenance']['device']}, {torch.get_num_threads()} threads")
+        print(f"{steps.round(4).to_string()}\n")
+        if record["floor"]:
+            print(f"an epoch of vanilla is {steps['seconds an epoch']['vanilla'] / record['floor']:.2f} of its floor\n")
+        print(f"crop, flip and normalise to float, one thread\n{views.round(1).to_string()}\n")
+        print(f"kept in {keep(record, chosen.results)}")
 
 
 def methods_command(chosen):

@@ -24,11 +24,23 @@ from skdcore.methods import METHODS, build, canonical, teachers
 from skdcore.models import MODELS, network
 from skdcore.progress import Line
 from skdcore.step import Step
-from skdcore.train import Run, provenance, rehearsal, usable
+from skdcore.train import Run, kernels, provenance, rehearsal, usable
 from skdcore.vision import torchvision
 
 USUAL = "usual loop"
+EAGER = ", eager"  # on CUDA ours is captured, and eager beside it to compare
 PRECISION = "bf16"  # ours, on every device
+BATCH, EPOCH = 128, 390  # images a step, steps an epoch of CIFAR-100
+# Seconds an epoch that a network needs at least, with batch norm unfused, for its arithmetic and memory traffic alone.
+FLOORS = {
+    "NVIDIA H200": {
+        "resnet18": 0.33,
+        "resnet50": 1.2,
+        "resnet101": 1.9,
+        "resnext50_32x4d": 1.5,
+        "densenet121": 1.4,
+    }
+}
 
 
 def bench(model="resnet18", methods=None, minutes=4.3, device=None, images=2048):
@@ -36,18 +48,21 @@ def bench(model="resnet18", methods=None, minutes=4.3, device=None, images=2048)
 
     `steps` {contender: its seconds and ratio}; the methods are by default Table I's and ols.  They take turns until
     `minutes` are over, set-up included (but three turns at least); a ratio is the median over turns of a contender's
-    seconds over vanilla's in the same turn, beside its quartiles.  `views` {which: images a second on one thread}.
+    seconds over vanilla's in the same turn, eager over eager, beside its quartiles.  On CUDA also their peak memory in
+    MiB.  `floor`: seconds an epoch of the network alone, where known.  `views` {which: images a second on one thread}.
     """
     end = time.monotonic() + 60 * minutes
     device, methods = usable(device), methods or [*study.experiment("table_1").rows, "ols"]
     data = _random_data(images, device)
-    contenders = {USUAL: _usual_loop(model, data, device)}
+    makers = {USUAL: partial(_usual_loop, model, data, device)}
     for method in dict.fromkeys(["vanilla", *map(canonical, methods)]):
-        contenders[method] = _ours(model, method, data, device)
+        for name, eager in ((method, False), (method + EAGER, True))[: 1 + (device.type == "cuda")]:
+            makers[name] = partial(_ours, model, method, data, device, eager)
     views = _views(_random_data(images, "cpu"))
-    tables = {"steps": _turns(contenders, end, device), "views": views}
-    record = {"model": model, "precision": PRECISION}
-    return record | {k: v.to_dict("index") for k, v in tables.items()} | {"provenance": provenance(device)}
+    tables = {"steps": _turns(makers, end, device), "views": views}
+    made = provenance(device)
+    record = {"model": model, "precision": PRECISION, "floor": FLOORS.get(made["device"], {}).get(model)}
+    return record | {k: v.to_dict("index") for k, v in tables.items()} | {"provenance": made}
 
 
 def keep(record, results):
@@ -125,25 +140,50 @@ def _multiply_adds(module, x):
     return counter.get_total_flops() // 2
 
 
-def _turns(contenders, end, device):
+def _turns(makers, end, device):
     """Seconds a step of each contender by turn until the time `end`, as a table of medians and ratios."""
-    taken = []
+    steps, peaks = {}, {}
+    for name, make in makers.items():
+        steps[name], peaks[name] = _begun(make, device)
+    taken, order = [], list(steps)
     with Line() as line:
         while time.monotonic() < end or len(taken) < 4:
-            turn = {}
-            for name, step in contenders.items():
-                began = time.perf_counter()
-                step()
-                if device.type == "cuda":
-                    torch.cuda.synchronize(device)
-                turn[name] = time.perf_counter() - began
-            taken.append(turn)
+            taken.append({name: _seconds(steps[name], device) for name in order})
+            order.reverse()  # so that a machine that slows down favours nobody
             line.update(lambda: f"turn {len(taken)}, {max(0, end - time.monotonic()):.0f} s left")
-    taken = pandas.DataFrame(taken[1:])  # the first turn warms up
-    ratios = taken.div(taken["vanilla"], axis=0)
-    columns = {"seconds a step": taken.median(), "images/s": 128 / taken.median(), "over vanilla": ratios.median()}
+    taken = pandas.DataFrame(taken[1:])[list(steps)]  # the first turn warms up
+    ratios = pandas.DataFrame({name: taken[name] / taken[_vanilla(name)] for name in taken})
+    columns = {"seconds a step": taken.median(), "images/s": BATCH / taken.median(), "over vanilla": ratios.median()}
     columns |= {"first quartile": ratios.quantile(0.25), "third quartile": ratios.quantile(0.75)}
-    return pandas.DataFrame(columns | {"steps": taken.count()})
+    if device.type == "cuda":
+        columns |= {"peak memory": pandas.Series(peaks)}
+    return pandas.DataFrame(columns | {"seconds an epoch": EPOCH * taken.median(), "steps": taken.count()})
+
+
+def _vanilla(name):
+    return "vanilla" + EAGER if name.endswith(EAGER) else "vanilla"
+
+
+def _begun(make, device):
+    """A contender after its first step, and the memory that it took on CUDA in MiB."""
+    if device.type != "cuda":
+        return make(), None
+    before = torch.cuda.memory_allocated(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    step = make()
+    step()
+    return step, (torch.cuda.max_memory_allocated(device) - before) / 2**20
+
+
+def _seconds(step, device):
+    """Seconds of one step; on CUDA the mean of 20 that are waited for once."""
+    count = 20 if device.type == "cuda" else 1
+    began = time.perf_counter()
+    for _ in range(count):
+        step()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return (time.perf_counter() - began) / count
 
 
 def _views(data):
@@ -169,14 +209,18 @@ def _random_data(images, device):
     return Data(pixels, torch.arange(images) % 100, range(100), device, padding=4, flip=True)
 
 
-def _ours(model, method, data, device):
-    """A function that takes one step of ours: bf16, channels_last."""
+def _ours(model, method, data, device, eager):
+    """A function that takes one step of ours: bf16, channels_last, on CUDA captured unless `eager`."""
     training = rehearsal(Run("cifar100", model, method, precision=PRECISION), data, data, device)
     training.begin_epoch()
     training.net.train()
+    with kernels():
+        training.step()
+        advance = training.step if eager or not training.capture else training.capture.record()
 
     def step():
-        training.step()
+        with kernels():
+            advance()
         training.row %= len(training.batches)
 
     return step
