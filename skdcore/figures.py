@@ -42,6 +42,28 @@ def curves(found):
     return figure
 
 
+def learning(found):
+    """Test accuracy by epoch of many finished runs: a panel a network, a line a method, the mean over its seeds."""
+    frame = pandas.DataFrame([r["run"] | {"test": r["curve"]["test"]} for r in found if r["state"] == "finished"])
+    if frame.empty:
+        figure, axes = plt.subplots(figsize=(6.4, 1.2), layout="constrained")
+        axes.set(xticks=[], yticks=[])
+        axes.text(0.5, 0.5, "not yet run", ha="center", va="center")
+        return figure
+    models, methods = frame["model"].unique(), frame["method"].unique()
+    figure, panels = plt.subplots(len(models), squeeze=False, figsize=(6.4, 4.2 * len(models)), layout="constrained")
+    for model, axes in zip(models, panels.flat, strict=True):
+        for at, method in enumerate(methods):
+            tests = frame.loc[(frame["model"] == model) & (frame["method"] == method), "test"]
+            if len(tests):
+                mean = pandas.DataFrame(tests.tolist()).mean()
+                style = {"color": f"C{at % 10}", "linestyle": "-" if at < 10 else "--"}
+                axes.plot(mean.index + 1, mean, label=f"{method} (n = {len(tests)})", **style)
+        axes.set(title=model, xlabel="epoch", ylabel="test accuracy, %")
+        axes.legend(fontsize="small", frameon=False)
+    return figure
+
+
 def by_keyword(frame, keywords):
     """Accuracy of each method of a comparison (one model) along a keyword: {method: keyword}, one curve each.
 

@@ -19,6 +19,7 @@ from skdcore.train import Run
 ROOT = Path(__file__).resolve().parent.parent  # relative paths of notebooks start here
 RESULTS = ROOT / "results"  # the committed records
 NOISE = "within noise"
+OTHER_PARTS = {"scales", "queue", "claims"}  # of study.yml: all else in it is an experiment
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,10 @@ class Experiment:
         where = {"root": root and ROOT / root, "results": ROOT / results}
         return sweep(self.cells(**cells), **where, scheduler=scheduler, budget=budget)
 
-    def compare(self, found, models):
-        """A row for each model and method: the paper's value, ours (n, mean, sd) and the gain over vanilla.
+    def by_cell(self, found, models):
+        """The finished records of a few models as {(model, method): {seed: record}}, a key for each cell.
 
-        Accuracies are in percent, of the final epoch on the whole test part; gains in percentage points,
-        paired by seed, with a 95 % t interval where there are at least 3 pairs.  Only records that differ
-        in nothing but method, model and seed may be compared; ValueError otherwise.
+        Only records that differ in nothing but method, model and seed may be compared; ValueError otherwise.
         """
         found = [r for r in found if r["state"] == "finished" and r["run"]["model"] in models]
         free = ("method", "model", "seed")
@@ -64,9 +63,18 @@ class Experiment:
         ours = {(model, method): {} for model in models for method in self.rows}  # then {seed: record}
         for r in found:
             ours[r["run"]["model"], r["run"]["method"]][r["run"]["seed"]] = r
+        return ours
+
+    def compare(self, found, models):
+        """A row for each model and method: the paper's value, ours (n, mean, sd) and the gain over vanilla.
+
+        Accuracies are in percent, of the final epoch on the whole test part; gains in percentage points,
+        paired by seed, with a 95 % t interval where there are at least 3 pairs.  ValueError as in `by_cell`.
+        """
+        ours = self.by_cell(found, models)
         rows = []
         for (model, method), by_seed in ours.items():
-            accuracies = pandas.Series(_accuracy(by_seed), dtype=float)
+            accuracies = pandas.Series(accuracy(by_seed), dtype=float)
             seconds = pandas.Series([r["cost"]["seconds_per_step"] for r in by_seed.values()], dtype=float)
             row = {"model": model, "method": method, "paper": (self.rows[method] or {}).get(model)}
             row |= {"n": len(by_seed), "mean": accuracies.mean(), "sd": accuracies.std()}
@@ -76,9 +84,14 @@ class Experiment:
 
 
 def gain(ours, vanilla):
-    """Mean difference of the accuracies of two {seed: record} over common seeds, its 95 % t interval, and a verdict."""
-    seeds = sorted(ours.keys() & vanilla.keys())
-    a, b = ([_accuracy(by_seed)[seed] for seed in seeds] for by_seed in (ours, vanilla))
+    """`paired` of the accuracies of two {seed: record}."""
+    return paired(accuracy(ours), accuracy(vanilla))
+
+
+def paired(ours, other):
+    """Mean difference of two {seed: accuracy} over common seeds, its 95 % t interval, and a verdict."""
+    seeds = sorted(ours.keys() & other.keys())
+    a, b = ([by_seed[seed] for seed in seeds] for by_seed in (ours, other))
     row = {"pairs": len(seeds), "gain": None, "low": None, "high": None, "verdict": ""}
     if seeds:
         row |= {"gain": sum(a) / len(a) - sum(b) / len(b), "verdict": "n < 3"}
@@ -91,19 +104,21 @@ def gain(ours, vanilla):
     return row
 
 
-def _accuracy(by_seed):
+def accuracy(by_seed):
+    """The accuracies, in percent, of a {seed: record}."""
     return {seed: record["final"]["accuracy"] for seed, record in by_seed.items()}
 
 
 def _study():
-    return yaml.safe_load((ROOT / "study.yml").read_text())
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in Python takes 0.1 s
+    return yaml.load((ROOT / "study.yml").read_text(), loader)
 
 
 def experiment(name):
     """The experiment `name` of study.yml.  Raises ValueError for an unknown name."""
     study = _study()
-    if name not in study or name in ("scales", "queue"):
-        raise unknown("experiment", name, study.keys() - {"scales", "queue"})
+    if name not in study.keys() - OTHER_PARTS:
+        raise unknown("experiment", name, study.keys() - OTHER_PARTS)
     entry = study[name]
     rows = {
         canonical(method): dict(zip(entry["columns"], values, strict=True)) if values else {}
@@ -124,6 +139,11 @@ def queue(dataset="cifar100", epochs=None, precision=None):
             for model in entry["models"]:
                 cells += [Run(dataset, model, row, seed, epochs, precision) for row in entry.get("methods", rows)]
     return list(dict.fromkeys(cells))
+
+
+def claims():
+    """The paper's claims as they stand in study.yml; skdcore/claims.py reads them."""
+    return _study()["claims"]
 
 
 def scale(name):
