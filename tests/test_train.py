@@ -47,6 +47,7 @@ def training(method="drg+dsr", precision=None):
         ("cifar100", 2, (1, 2, 2), 0.2),
         ("cifar100", 1, (1, 1, 1), 0.2),
         ("glyphs", 7, (3, 5, 6), 0.2),
+        ("tinyimagenet", 200, (100, 150), 0.1),
         ("folder:any", 200, (100, 150), 0.1),
         ("folder:any", 3, (2, 3), 0.1),
         ("folder:any", 1, (1, 1), 0.1),
