@@ -12,7 +12,7 @@ from skdcore.models import MODELS, network
 from skdcore.step import Step
 from skdcore.study import ROOT, experiment
 
-TABLES = yaml.safe_load((ROOT / "study.yml").read_text()).keys() - {"scales"}
+TABLES = [name for name, entry in yaml.safe_load((ROOT / "study.yml").read_text()).items() if "rows" in entry]
 ROWS = sorted({row for table in TABLES for row in experiment(table).rows})
 K, B, SIDE = 10, 3, 8  # 8 pixels are the fewest that every exit can halve
 
