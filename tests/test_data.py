@@ -343,7 +343,7 @@ def test_tinyimagenet_trains_by_the_recipe_of_table_2(small_tiny, tmp_path):
     assert (record["run"]["gamma"], record["run"]["milestones"]) == (0.1, [0.5, 0.75])
 
 
-@pytest.mark.parametrize("name", ["train", "val", "val/val_annotations.txt", "train/n02124075/images"])
+@pytest.mark.parametrize("name", ["", "train", "val", "val/val_annotations.txt", "train/n02124075/images"])
 def test_a_missing_part_of_tinyimagenet_is_named_and_nothing_is_downloaded_under_a_given_root(
     small_tiny, name, monkeypatch
 ):
@@ -527,7 +527,7 @@ def test_a_folder_trains(folder, tmp_path):
     run = Run(f"folder:{folder}", "resnet10_w16", "drg+dsr", epochs=2)
     record = train(run, "cpu", results=tmp_path, progress=False)
     assert record["state"] == "finished" and record["run"]["batch"] == 12, "a batch is no larger than the data"
-    assert len(files(tmp_path)) == 2
+    assert len(files(tmp_path)) == 3, "record, weights and logits"
 
 
 def test_an_unknown_data_set_is_refused_and_the_near_ones_named():
