@@ -82,7 +82,7 @@ def _cluster(sub):
 
 
 def _cells(sub):
-    sub.add_argument("--dataset", required=True, help="glyphs, cifar100 or folder:PATH")
+    sub.add_argument("--dataset", required=True, help="glyphs, cifar100, tinyimagenet or folder:PATH")
     sub.add_argument("--model", required=True, nargs="+", help=", ".join(MODELS))
     sub.add_argument(
         "--method",

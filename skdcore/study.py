@@ -10,7 +10,6 @@ import pandas
 import yaml
 
 from skdcore import records
-from skdcore.data import DATASETS
 from skdcore.errors import unknown
 from skdcore.methods import canonical
 from skdcore.sweep import sweep
@@ -155,14 +154,9 @@ def scale(name):
 
 
 def at_scale(table, name, results=RESULTS):
-    """The records there are of an experiment at a scale, and its models.
-
-    The scale of the paper is on the experiment's own data set, which may be one that nothing here loads yet.
-    """
+    """The records there are of an experiment at a scale, and its models."""
     chosen = scale(name)
     dataset, models = chosen.get("dataset", table.dataset), chosen.get("models", table.columns)
-    if dataset not in DATASETS:
-        return [], models
     cells = table.cells(dataset, models, chosen["seeds"], chosen["epochs"], chosen["precision"])
     found = (records.find(results, cell.settings()) for cell in cells)
     return [record for record in found if record], models

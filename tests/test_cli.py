@@ -71,6 +71,8 @@ BAD = {
     "twice": ({"method": "drg+drg"}, "twice"),
     "labels": ({"method": "vanilla+ls"}, "label loss"),
     "k": ({"method": "drg(k=4)"}, "k=4"),
+    "teacher": ({"method": "kd(teacher='vanila')"}, "unknown method 'vanila'; did you mean vanilla"),
+    "own teacher": ({"method": "kd(teacher='kd')"}, "takes no teacher itself"),
     "tau": ({"method": "dsr(tau=0)"}, "tau=0"),
     "epochs": ({"epochs": "0"}, "epochs=0"),
     "seed": ({"seed": "-1"}, "seed=-1"),
@@ -78,6 +80,7 @@ BAD = {
     "device": ({"device": "cuda:77"}, "cuda:77"),
     "device name": ({"device": "gpu"}, "gpu"),
     "root": ({"dataset": "cifar100", "root": "/nowhere"}, "/nowhere"),
+    "root of jpegs": ({"dataset": "tinyimagenet", "root": "/nowhere"}, "/nowhere"),
 }
 
 

@@ -1,6 +1,7 @@
-"""Data sets: views against a slow literal loop, partners, the embedded glyphs, CIFAR-100's files, folders."""
+"""Data sets: views against a slow literal loop, partners, glyphs, files of CIFAR-100 and TinyImageNet, folders."""
 
 import hashlib
+import lzma
 import os
 import pickle
 import shutil
@@ -14,6 +15,7 @@ from PIL import Image
 
 from skdcore import data
 from skdcore.data import MEAN, STD, Data, checksum, load
+from skdcore.resized_crop import resized_crop
 from skdcore.train import Run, train
 
 CIFAR = Path(os.environ.get("SKD_DATA", "data"))
@@ -273,6 +275,159 @@ def test_a_download_that_fails_says_what_to_do(tmp_path, monkeypatch):
         load("cifar100")
 
 
+# --- TinyImageNet ---
+
+SAMPLE = Path(__file__).parents[2] / "shared/data/tinyimagenet/val.xz"
+BRIGHT = {"n01443537": 30, "n02124075": 90, "n03444034": 150}  # the grey level of a class
+
+
+def save(path, level, side=64, mode="RGB"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(level).integers(level, level + 60, (side, side, 3), dtype=np.uint8)
+    Image.fromarray(pixels).convert(mode).save(path, "JPEG")
+
+
+@pytest.fixture
+def small_tiny(tmp_path):
+    """A root with 3 classes of 4 + 2 JPEGs in the layout of Stanford's zip; one training image is grey."""
+    base, notes = tmp_path / "root" / "tiny-imagenet-200", []
+    for name, level in BRIGHT.items():
+        for i in range(4):
+            save(base / "train" / name / "images" / f"{name}_{i}.JPEG", level + i, mode="RGB" if i else "L")
+        (base / "train" / name / f"{name}_boxes.txt").write_text(f"{name}_0.JPEG\t0\t10\t63\t58\n")
+    for i, (name, level) in enumerate([*reversed(BRIGHT.items()), *BRIGHT.items()]):
+        save(base / "val" / "images" / f"val_{i}.JPEG", level)
+        notes.append(f"val_{i}.JPEG\t{name}\t0\t32\t44\t62\n")
+    (base / "val" / "val_annotations.txt").write_text("".join(notes))
+    save(base / "test" / "images" / "test_0.JPEG", 0)
+    (base / "wnids.txt").write_text("".join(f"{name}\n" for name in reversed(BRIGHT)))
+    return tmp_path / "root"
+
+
+def test_tinyimagenet_is_read_where_the_root_says_and_its_validation_part_is_the_test_part(small_tiny):
+    train, test = load("tinyimagenet", small_tiny)
+    assert train.classes == test.classes == sorted(BRIGHT)
+    assert train.counts.tolist() == [4, 4, 4] and test.counts.tolist() == [2, 2, 2]
+    assert train.images.shape == (12, 3, 64, 64) and test.images.shape == (6, 3, 32, 32)
+    for part in (train, test):
+        level = part.images.float().mean(dim=(1, 2, 3))
+        assert torch.equal((level - 60).div(60).round().long(), part.labels), (
+            "each image has the brightness of its class"
+        )
+
+
+def test_tinyimagenet_is_cropped_and_mirrored_to_train_and_scaled_to_32_to_test(small_tiny):
+    train, test = load("tinyimagenet", small_tiny)
+    assert (train.crop, train.side, train.flip, train.padding) == (32, 32, True, 0)
+    assert (test.crop, test.side, test.flip, test.padding) == (0, 32, False, 0)
+    with Image.open(small_tiny / "tiny-imagenet-200/val/images/val_3.JPEG") as image:
+        scaled = np.asarray(image.resize((32, 32), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
+    assert np.array_equal(test.images[0], scaled) or np.array_equal(test.images[1], scaled)
+
+
+def test_a_grey_jpeg_has_three_equal_channels(small_tiny):
+    images = load("tinyimagenet", small_tiny)[0].images
+    grey = (images == images[:, :1]).flatten(1).all(dim=1)
+    assert grey.tolist() == 3 * [True, False, False, False]
+
+
+def test_tinyimagenet_is_looked_for_in_skd_data_without_a_root(small_tiny, monkeypatch):
+    monkeypatch.setenv("SKD_DATA", str(small_tiny))
+    assert len(load("tinyimagenet")[0]) == 12
+
+
+def test_tinyimagenet_trains_by_the_recipe_of_table_2(small_tiny, tmp_path):
+    run = Run("tinyimagenet", "resnet10_w16", "ps_kd+drg+dsr", epochs=2)
+    record = train(run, "cpu", root=small_tiny, results=tmp_path / "results", progress=False)
+    assert record["state"] == "finished" and record["run"]["batch"] == 12
+    assert (record["run"]["gamma"], record["run"]["milestones"]) == (0.1, [0.5, 0.75])
+
+
+@pytest.mark.parametrize("name", ["", "train", "val", "val/val_annotations.txt", "train/n02124075/images"])
+def test_a_missing_part_of_tinyimagenet_is_named_and_nothing_is_downloaded_under_a_given_root(
+    small_tiny, name, monkeypatch
+):
+    monkeypatch.setattr(data, "_download", None)
+    path = small_tiny / "tiny-imagenet-200" / name
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with pytest.raises(FileNotFoundError, match=f"tiny-imagenet-200/{name}"):
+        load("tinyimagenet", small_tiny)
+
+
+@pytest.mark.parametrize("name", ["train/n02124075/images/n02124075_1.JPEG", "val/images/val_4.JPEG"])
+@pytest.mark.parametrize("harm", ["truncated", "missing"])
+def test_a_truncated_jpeg_or_a_missing_one_is_named(small_tiny, name, harm):
+    path = small_tiny / "tiny-imagenet-200" / name
+    good = path.read_bytes()
+    if harm == "truncated":
+        path.write_bytes(good[: len(good) // 2])
+    elif "train" in name:
+        shutil.rmtree(path.parent)
+        path = path.parent
+        path.mkdir()
+    else:
+        path.unlink()
+    with pytest.raises(ValueError, match=str(path)):
+        load("tinyimagenet", small_tiny)
+
+
+@pytest.mark.parametrize(
+    "row, words",
+    [
+        ("val_6.JPEG\tn09999999\t0\t0\t9\t9\n", "same classes; only one has n09999999"),
+        ("val_6.JPEG\n", "val_annotations.txt: a line without a class"),
+        ("\n", "val_annotations.txt: a line without a class"),
+    ],
+)
+def test_annotations_that_fit_no_class_are_refused(small_tiny, row, words):
+    with (small_tiny / "tiny-imagenet-200/val/val_annotations.txt").open("a") as notes:
+        notes.write(row)
+    with pytest.raises(ValueError, match=words):
+        load("tinyimagenet", small_tiny)
+
+
+def test_tinyimagenet_is_downloaded_as_a_whole_or_not_at_all(small_tiny, tmp_path, monkeypatch):
+    where, utils = tmp_path / "elsewhere", data.torchvision.datasets.utils
+    monkeypatch.setenv("SKD_DATA", str(where))
+
+    def cut_off(url, root, md5):
+        (Path(root) / "tiny-imagenet-200" / "train").mkdir(parents=True)
+        raise OSError("the line went dead")
+
+    monkeypatch.setattr(utils, "download_and_extract_archive", cut_off)
+    with pytest.raises(FileNotFoundError, match=r"tiny-imagenet-200.zip \(the line went dead\); .*root"):
+        load("tinyimagenet")
+    assert list(where.iterdir()) == []
+    monkeypatch.setattr(
+        utils,
+        "download_and_extract_archive",
+        lambda url, root, md5: shutil.copytree(small_tiny, root, dirs_exist_ok=True),
+    )
+    assert len(load("tinyimagenet")[0]) == 12
+    assert [path.name for path in where.iterdir()] == ["tiny-imagenet-200"]
+
+
+@pytest.mark.skipif(not SAMPLE.is_file(), reason="no sample of the real TinyImageNet beside the checkout")
+def test_real_jpegs_of_tinyimagenet(tmp_path):
+    """200 of them as both parts: a test image is what the crop of the whole training image gives, to a grey level."""
+    base, count = tmp_path / "tiny-imagenet-200", 200
+    (base / "val" / "images").mkdir(parents=True)
+    with lzma.open(SAMPLE) as file:  # sizes, uint32, and labels, uint8, of 10,000 JPEGs, then these
+        sizes, labels = (np.frombuffer(file.read(10_000 * n), kind)[:count] for n, kind in ((4, "<u4"), (1, "u1")))
+        jpegs = [file.read(size) for size in sizes]
+    names = [f"n{label:08}" for label in labels]
+    for i, (jpeg, name) in enumerate(zip(jpegs, names, strict=True)):
+        (base / "train" / name / "images").mkdir(parents=True, exist_ok=True)
+        for path in (base / "train" / name / "images" / f"{i:03}.JPEG", base / "val" / "images" / f"{i:03}.JPEG"):
+            path.write_bytes(jpeg)
+    (base / "val" / "val_annotations.txt").write_text("".join(f"{i:03}.JPEG\t{n}\n" for i, n in enumerate(names)))
+    train, test = load("tinyimagenet", tmp_path)
+    assert len(train) == len(test) == count and torch.equal(train.labels, test.labels)
+    assert (train.images == train.images[:, :1]).flatten(1).all(dim=1).sum() > 0, "some are grey"
+    whole = resized_crop(train.images, torch.zeros(2, count), torch.full((2, count), 64.0), 32)
+    assert (whole - test.images.permute(0, 2, 3, 1)).abs().max() <= 1.001
+
+
 # --- folders ---
 
 
@@ -372,7 +527,7 @@ def test_a_folder_trains(folder, tmp_path):
     run = Run(f"folder:{folder}", "resnet10_w16", "drg+dsr", epochs=2)
     record = train(run, "cpu", results=tmp_path, progress=False)
     assert record["state"] == "finished" and record["run"]["batch"] == 12, "a batch is no larger than the data"
-    assert len(files(tmp_path)) == 2
+    assert len(files(tmp_path)) == 3, "record, weights and logits"
 
 
 def test_an_unknown_data_set_is_refused_and_the_near_ones_named():

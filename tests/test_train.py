@@ -1,6 +1,7 @@
 """Training: the schedule, the dry step, stop and resume bit for bit, failures, signals, what is left on disk."""
 
 import errno
+import hashlib
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ import torch
 from conftest import STEPS, files, kinds, same, timeless
 
 from skdcore import measures, records
-from skdcore.data import Data, load_cached
+from skdcore.data import DATASETS, Data, load_cached
 from skdcore.losses import cross_entropy
 from skdcore.methods import METHODS, method
 from skdcore.models import network
@@ -47,6 +48,7 @@ def training(method="drg+dsr", precision=None):
         ("cifar100", 2, (1, 2, 2), 0.2),
         ("cifar100", 1, (1, 1, 1), 0.2),
         ("glyphs", 7, (3, 5, 6), 0.2),
+        ("tinyimagenet", 200, (100, 150), 0.1),
         ("folder:any", 200, (100, 150), 0.1),
         ("folder:any", 3, (2, 3), 0.1),
         ("folder:any", 1, (1, 1), 0.1),
@@ -254,6 +256,16 @@ def test_an_argument_out_of_range_is_refused_in_words_and_writes_nothing(fit, tm
     assert not (tmp_path / "results").exists()
 
 
+def test_images_that_no_exit_can_halve_are_refused_and_write_nothing(fit, tiny, monkeypatch, tmp_path):
+    """34 pixels are 17 after block 2; a method without an exit trains on them."""
+    part = torch.randint(256, (20, 3, 34, 34), dtype=torch.uint8), torch.arange(20) % 10
+    monkeypatch.setitem(DATASETS, tiny, lambda root: (part, part, range(10)))
+    with pytest.raises(ValueError, match="even sides, not 17x17"):
+        fit("drg+dsr")
+    assert not (tmp_path / "results").exists()
+    assert fit("dsr")["state"] == "finished"
+
+
 def test_data_that_cannot_be_read_write_nothing(tmp_path):
     with pytest.raises(FileNotFoundError):
         train(Run("cifar100", "resnet18", "vanilla"), "cpu", tmp_path / "none", tmp_path / "results", progress=False)
@@ -395,8 +407,61 @@ def test_a_checkpoint_of_other_data_is_refused(fit, stop_after, tiny_parts, tmp_
     with pytest.raises(Stopped):
         fit("vanilla")
     load_cached("tiny", None, torch.device("cpu"))[0].images[0, 0, 0, 0] ^= 1
-    with pytest.raises(ValueError, match="other settings or data"):
+    with pytest.raises(ValueError, match="other settings, data or teacher"):
         fit("vanilla")
+
+
+# --- taught runs ---
+
+TAUGHT_BY = "tiny/resnet10_w16/vanilla/e3-fp32/0"
+
+
+def digest(path):
+    """sha256 over names and values of saved weights, which are kept in half precision and used in single."""
+    content = hashlib.sha256()
+    for name, tensor in torch.load(path, weights_only=True).items():
+        content.update(name.encode() + (tensor.float() if tensor.dtype == torch.half else tensor).numpy().tobytes())
+    return content.hexdigest()
+
+
+def test_the_record_of_a_taught_run_names_the_weights_of_its_teacher(fit, tmp_path):
+    record = fit("kd")
+    assert record["provenance"]["teachers"] == {"vanilla": digest(tmp_path / "results" / f"{TAUGHT_BY}.weights.pt")}
+    assert "teachers" not in fit("vanilla")["provenance"]
+
+
+def test_a_checkpoint_of_another_teacher_is_refused_and_kept_and_goes_on_with_its_own(fit, whole, stop_after, tmp_path):
+    record, _ = whole("kd")
+    fit("vanilla")
+    stop_after(2)
+    with pytest.raises(Stopped):
+        fit("kd")
+    place, (checkpoint,) = tmp_path / "results" / f"{TAUGHT_BY}.weights.pt", tmp_path.rglob("*.checkpoint.pt")
+    own, before = place.read_bytes(), checkpoint.read_bytes()
+    other = torch.load(place, weights_only=True)
+    other["fc.bias"][0] += 1
+    torch.save(other, place)
+    stop_after(None)
+    with pytest.raises(ValueError, match=r"checkpoint.pt is of a run with other settings, data or teacher"):
+        fit("kd")
+    assert checkpoint.read_bytes() == before and not checkpoint.with_name("0.json").exists()
+    place.write_bytes(own)
+    assert timeless(fit("kd")) == timeless(record)
+
+
+def test_a_teacher_whose_weights_are_gone_is_trained_anew_beside_its_record(fit, tmp_path):
+    fit("vanilla")
+    place = tmp_path / "results" / f"{TAUGHT_BY}.json"
+    before, made = place.read_bytes(), digest(place.with_suffix(".weights.pt"))
+    place.with_suffix(".weights.pt").unlink()
+    assert fit("kd")["provenance"]["teachers"] == {"vanilla": made}
+    assert place.read_bytes() == before and not place.with_suffix(".weights.pt").exists()
+    assert digest(tmp_path / "results/teachers" / f"{TAUGHT_BY}.weights.pt") == made
+
+
+def test_a_teacher_that_failed_teaches_nobody(fit):
+    with pytest.raises(ValueError, match="no teacher: .* failed: the loss is not finite"):
+        fit('kd(teacher="dsr(beta=1e38)")')
 
 
 def test_signal_handlers_are_put_back(fit):
