@@ -146,7 +146,8 @@ def test_a_run_is_the_literal_loop(fit, tiny, tmp_path, monkeypatch):
     assert record["final"]["nll"] == pytest.approx(nll.item(), rel=1e-3)
     (kept,) = weights(tmp_path / "results").values()
     for name, value in kept.items():
-        torch.testing.assert_close(value, net.base.state_dict()[name], rtol=1e-3, atol=1e-4)
+        expected = net.base.state_dict()[name]
+        torch.testing.assert_close(value.to(expected.dtype), expected, rtol=2e-3, atol=2e-4)  # half precision
 
 
 def test_the_record_holds_the_loss_by_term_and_a_point_an_epoch(fit):
