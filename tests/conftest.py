@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 import skdcore.data
@@ -19,9 +20,12 @@ import skdcore.train
 from skdcore.data import DATASETS, Data, glyphs
 from skdcore.models import network
 from skdcore.step import Step
+from skdcore.study import experiment
 from skdcore.train import RECIPES, Run, train
 
 PROJECT = Path(__file__).parents[1]
+TABLES = [name for name, entry in yaml.safe_load((PROJECT / "study.yml").read_text()).items() if "rows" in entry]
+ROWS = sorted({row for table in TABLES for row in experiment(table).rows})
 STEPS = 5  # of an epoch of `tiny`
 
 
@@ -138,6 +142,16 @@ def make_step(tiny_parts):
 def spare_methods(monkeypatch):
     """A copy of the table of methods, so that a test may register methods of its own."""
     monkeypatch.setattr(skdcore.methods, "METHODS", dict(skdcore.methods.METHODS))
+
+
+def descend(net, losses, rate):
+    """Plain gradient descent by one step on the sum of the losses by term; gradients stay to be looked at."""
+    net.zero_grad()
+    sum(losses.values()).backward()
+    with torch.no_grad():
+        for p in net.parameters():
+            if p.grad is not None:
+                p -= rate * p.grad
 
 
 def same(one, other):

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import descend
 
 from skdcore import methods
 from skdcore.data import Data
@@ -47,12 +48,7 @@ def run(name, data=None, classes=K, epochs=(0, 0, 1, 1), batch=B, net=None, taug
             )
             parts = losses(s)
             yield s, parts
-            net.zero_grad()
-            sum(parts.values()).backward()
-            with torch.no_grad():
-                for p in net.parameters():
-                    if p.grad is not None:
-                        p -= 0.05 * p.grad
+            descend(net, parts, 0.05)
     finally:
         torch.set_default_dtype(torch.float32)
 

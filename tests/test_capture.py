@@ -6,20 +6,17 @@ On a CPU a tape stands in for the CUDA graph (tape.py), bit for bit; test_cuda.p
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import same, timeless
+from conftest import ROWS, same, timeless
 from tape import install
 
 import skdcore.train
-from skdcore import study
 from skdcore.capture import Capture
 from skdcore.data import load
 from skdcore.methods import teachers
 from skdcore.models import network
 from skdcore.train import Run, Training
 
-TABLES = ["table_1", "table_2", "table_3", "table_4", "fig_6", "fig_7", "controls", "related"]
-ROWS = {method for name in TABLES for method in study.experiment(name).rows}
-SUMS = sorted(ROWS | {"zf_ls(dense=True)", "dsr(reset=True)"})
+SUMS = sorted({*ROWS, "zf_ls(dense=True)", "dsr(reset=True)"})
 CPU = torch.device("cpu")
 
 

@@ -4,16 +4,13 @@ import copy
 
 import pytest
 import torch
-import yaml
+from conftest import ROWS, descend
 
 from skdcore.data import Data
 from skdcore.methods import build, parse, teachers
 from skdcore.models import MODELS, network
 from skdcore.step import Step
-from skdcore.study import ROOT, experiment
 
-TABLES = [name for name, entry in yaml.safe_load((ROOT / "study.yml").read_text()).items() if "rows" in entry]
-ROWS = sorted({row for table in TABLES for row in experiment(table).rows})
 K, B, SIDE = 10, 3, 8  # 8 pixels are the fewest that every exit can halve
 
 
@@ -60,12 +57,7 @@ def test_three_small_steps(row, made, net):
         s = Step(net=net, data=data, index=index, epoch=t, epochs=3, memories=memories, teachers=taught)
         parts = losses(s)
         assert all(loss.isfinite() for loss in parts.values())
-        net.zero_grad()
-        sum(parts.values()).backward()
-        with torch.no_grad():
-            for p in net.parameters():
-                if p.grad is not None:
-                    p -= 0.01 * p.grad
+        descend(net, parts, 0.01)
         after.append(places(memories))
     assert after[0] == after[1] == after[2], "what is remembered keeps its shape and place"
     trained = ("base.", "parts.", *(f"exits.{k - 1}." for k in exits(row)))
