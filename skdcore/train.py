@@ -27,7 +27,7 @@ from skdcore.step import Step
 SGD = {"lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4}
 RECIPES = {  # section V-A; milestones are fractions of the run
     "cifar100": SGD | {"epochs": 200, "batch": 128, "gamma": 0.2, "milestones": [0.3, 0.6, 0.8]},
-    "glyphs": SGD | {"lr": 0.05, "epochs": 5, "batch": 32, "gamma": 0.2, "milestones": [0.3, 0.6, 0.8]},
+    "glyphs": SGD | {"lr": 0.05, "epochs": 4, "batch": 32, "gamma": 0.2, "milestones": [0.3, 0.6, 0.8]},
 }
 OTHERS = SGD | {"epochs": 200, "batch": 128, "gamma": 0.1, "milestones": [0.5, 0.75]}  # Q8
 

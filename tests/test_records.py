@@ -115,12 +115,12 @@ def settings(dataset="glyphs", method="drg+dsr", **others):
 @pytest.mark.parametrize(
     "cell, place",
     [
-        (settings(), "glyphs/resnet10_w16/drg+dsr/e5-fp32/0.json"),
+        (settings(), "glyphs/resnet10_w16/drg+dsr/e4-fp32/0.json"),
         (settings(seed=12, epochs=200, precision="bf16"), "glyphs/resnet10_w16/drg+dsr/e200-bf16/12.json"),
-        (settings(method="drg(alpha=0.1, k=1)"), "glyphs/resnet10_w16/drg(k=1,alpha=0.1)/e5-fp32/0.json"),
+        (settings(method="drg(alpha=0.1, k=1)"), "glyphs/resnet10_w16/drg(k=1,alpha=0.1)/e4-fp32/0.json"),
         (
             settings() | {"method": 'kd(teacher="a/b c")'},
-            "glyphs/resnet10_w16/kd(teacher=%22a%2Fb%20c%22)/e5-fp32/0.json",
+            "glyphs/resnet10_w16/kd(teacher=%22a%2Fb%20c%22)/e4-fp32/0.json",
         ),
     ],
 )
