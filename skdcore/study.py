@@ -45,10 +45,10 @@ class Experiment:
             for method in self.rows
         ]
 
-    def run(self, *, root, results, scheduler=None, budget=None, **cells):
+    def run(self, *, root, results, scheduler=None, **cells):
         """Trains the cells without a record and returns the records of all; paths start at the project's root."""
         where = {"root": root and ROOT / root, "results": ROOT / results}
-        return sweep(self.cells(**cells), **where, scheduler=scheduler, budget=budget)
+        return sweep(self.cells(**cells), **where, scheduler=scheduler)
 
     def by_cell(self, found, models):
         """The finished records of a few models as {(model, method): {seed: record}}, a key for each cell.
