@@ -180,8 +180,8 @@ def dlb(s, alpha=1.0, tau=3.0):
 
     The last batch comes in a new view and a second forward, of its own batch norm statistics.  Detached: its logits
     of then.  State: its indices (B,) and logits (B, K), kept across epochs; the very first step is cross entropy.
-    One extra forward and backward, no extra parameters.  Officially the batch is 64 + 64 and the second view drawn
-    with the first.
+    One extra forward and backward, no extra parameters.  Its own code draws the second view with the first, and
+    sets no batch size: whether the paper's 128 are 64 + 64 is open (Q18).
     """
     z = s.z
     if not s.memory:

@@ -1,7 +1,8 @@
 """The networks, cut into blocks, and the auxiliary classifiers (AC) behind blocks 1 to 3.
 
 The networks are torchvision's.  For small images the stem is the CIFAR one: a 3x3 convolution of stride 1
-and no max-pool.  The AC is the official repository's, layer by layer, with global pooling.
+and no max-pool.  Weights begin as torchvision's do.  The AC is the official repository's, layer by layer, with
+global pooling.
 Every network ends alike: the last block in a ReLU, the top in global pooling and one linear layer.
 """
 
@@ -61,7 +62,7 @@ class AuxiliaryClassifier(nn.Module):
             SeparableConv(width, width, stride=2),
             nn.BatchNorm2d(width),
             nn.ReLU(),
-            nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True),
+            nn.Upsample(scale_factor=2, mode="bilinear", align_corners=k == 2),  # as in the official code
             nn.Sigmoid(),
         )
         tower = [SeparableConv(width << i, width << i + 1, stride=2) for i in range(4 - k)]
