@@ -98,7 +98,11 @@ def _how(sub):
     sub.add_argument("--root", help="folder that holds the data set's files; only read")
     sub.add_argument("--results", default="results", help="folder for records and checkpoints (default: %(default)s)")
     sub.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
-    sub.add_argument("--eager", action="store_true", help="on CUDA, launch each kernel of a step; to compare")
+    sub.add_argument(
+        "--eager",
+        action="store_true",
+        help="on CUDA, launch the kernels of a step one by one; default: replay a captured step",
+    )
     sub.add_argument("--precision", choices=["fp32", "bf16"], help="default: fp32 on a CPU, bf16 on CUDA")
     sub.add_argument(
         "--budget", type=duration, metavar="TIME", help="stop at a checkpoint after this time, such as 9m or 1h30m"
@@ -174,7 +178,8 @@ def show_command(chosen):
     """A table of all records under a folder: accuracy in percent on the test part after the last epoch."""
     if not Path(chosen.results).is_dir():
         raise FileNotFoundError(f"{chosen.results}: no such folder of records")
-    print(records.table(records.under(chosen.results)).to_string())
+    found = records.under(chosen.results)
+    print(records.table(found).to_string() if found else f"no records under {chosen.results}")
 
 
 def models_command(chosen):

@@ -21,7 +21,7 @@ def gains(frame):
     if frame["paper"].notna().any():
         axes.plot(frame["paper"].astype(float) - vanilla.iloc[0], frame.index, "x", color="C3", label="the paper's")
     axes.set(yticks=frame.index, yticklabels=frame["method"], xlabel="gain over vanilla, percentage points")
-    axes.legend(loc="best", frameon=False)
+    figure.legend(loc="outside upper center", ncols=2, frameon=False)
     return figure
 
 

@@ -2,7 +2,7 @@
 
 import ast
 import types
-from typing import get_args, get_origin
+from typing import Union, get_args, get_origin
 
 from IPython import get_ipython
 from IPython.display import Markdown
@@ -30,7 +30,7 @@ def parameters(namespace):
 
 
 def _convert(name, value, kind):
-    kinds = get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    kinds = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
     if isinstance(value, str) and str not in kinds:
         try:
             value = ast.literal_eval(value)
@@ -48,4 +48,8 @@ def _fits(value, kind):
 
 
 def _words(kind):
+    if get_origin(kind) in (Union, types.UnionType):
+        return " or ".join(map(_words, get_args(kind)))
+    if kind is types.NoneType:
+        return "None"
     return kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind)

@@ -22,6 +22,8 @@ def sweep(runs, root=None, results="results", device=None, scheduler=None, budge
     When `budget` seconds are over, runs stop at their checkpoints and `Stopped` is raised.  A run that
     failed is a record too, and does not keep the others from being trained.
     """
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers={workers}: at least 1")
     runs = list(dict.fromkeys(runs))
     where = {"device": device, "root": root and os.path.abspath(root), "results": os.path.abspath(results)}
     options = where | {"eager": eager}

@@ -9,6 +9,7 @@ from skdcore import bench, records, study
 from skdcore.methods import METHODS, signature
 
 MISSING = "not yet run"
+PROPOSED = ("drg", "dsr", "drg+dsr")
 SECONDS = {"paper": "paper_seconds", "ours": "seconds"}
 
 
@@ -30,7 +31,9 @@ def accuracies(table, found, models, text, name):
     """An experiment's accuracies beside the paper's: gains and verdicts for one model, else a column a model."""
     frame = table.compare(found, models)
     caption = f"{table.title}: {text}. Mean ± standard deviation over n seeds, final epoch; {made(found)}."
-    return Table(_long(frame) if len(models) == 1 else _wide(frame, models), caption, name)
+    if len(models) == 1:
+        return Table(_long(frame), caption, name)
+    return Table(_wide(frame, models), f"{caption} Each cell: the paper's / ours; – is {MISSING}.", name)
 
 
 def scaled(table, name, results=study.RESULTS):
@@ -119,16 +122,18 @@ def _long(frame):
 
 
 def _relative(frame, key):
-    """Seconds a step, and in brackets the multiple of the first row that has them in the paper's table."""
-    seconds = frame[key].where(frame["paper_seconds"].notna())
-    base = seconds[seconds.notna()]
-    return [f"{s:.3f} (×{s / base.iloc[0]:.2f})" if pandas.notna(s) else "" for s in seconds]
+    """Seconds a step, and in brackets the multiple of the first row of which the paper prints them."""
+    timed = frame["paper_seconds"].notna()
+    seconds, base = frame[key].where(timed), frame.loc[timed, key].iloc[0]
+    ratios = (f" (×{s / base:.2f})" if pandas.notna(base) else "" for s in seconds)
+    return [f"{s:.3f}{ratio}" if pandas.notna(s) else "" for s, ratio in zip(seconds, ratios, strict=True)]
 
 
 def _wide(frame, models):
-    frame = frame.assign(cell=[f"{_number(row.paper, '.2f')} / {_ours(row, count=True)}" for row in frame.itertuples()])
-    wide = frame.pivot(index="method", columns="model", values="cell").loc[frame["method"].unique(), models]
-    wide.columns = [f"{model}: paper / ours" for model in models]
+    ours = [_ours(row, count=True) if row.n else "–" for row in frame.itertuples()]
+    paper = frame["paper"].map(lambda value: _number(value, ".2f"))
+    wide = frame.assign(cell=paper + " / " + ours)
+    wide = wide.pivot(index="method", columns="model", values="cell").loc[frame["method"].unique(), models]
     wide.index = "`" + wide.index + "`"
     return wide.rename_axis("method").reset_index()
 
@@ -150,22 +155,23 @@ def _number(value, form):
 
 def sentence(frame):
     """What a comparison of one model shows, in one sentence made from its numbers."""
-    judged = frame[frame["low"].notna()]
-    if judged.empty:
-        return "There are fewer than three seeds so far, so no verdict."
     parts = []
     for verdict, words in (
         ("better", "better than vanilla beyond the noise"),
         ("worse", "worse than vanilla beyond the noise"),
         (study.NOISE, "within the noise of vanilla"),
+        ("n < 3", "of fewer than three seeds, so without a verdict"),
     ):
-        rows = judged[judged["verdict"] == verdict]
+        rows = frame[frame["verdict"] == verdict]
         if len(rows):
-            gains = ", ".join(f"`{row.method}` ({row.gain:+.2f})" for row in rows.itertuples())
-            parts.append(f"{words}: {gains}")
-    seeds = judged["pairs"]
-    n = f"{seeds.min()}" if seeds.nunique() == 1 else f"{seeds.min()} to {seeds.max()}"
-    return f"Paired over {n} seeds, gains in percentage points are {'; '.join(parts)}."
+            parts.append(f"{words}: {', '.join(map(_gain, rows.itertuples()))}")
+    gains = "Gains in percentage points, paired by seed, with 95 % intervals, are"
+    return f"{gains} {'; '.join(parts)}." if parts else "There is nothing to compare with vanilla yet."
+
+
+def _gain(row):
+    interval = "" if pandas.isna(row.low) else f", {_interval(row)}"
+    return f"`{row.method}` ({row.gain:+.2f}{interval})"
 
 
 def sentences(table, found, models):
@@ -173,10 +179,27 @@ def sentences(table, found, models):
     return "\n\n".join(f"**{model}.** {sentence(table.compare(found, [model]))}" for model in models)
 
 
+def answer(table, results=study.RESULTS):
+    """Does it work?  Three sentences from the verdicts at the paper's scale, or at the small scale until there are."""
+    for name in ("paper", "small"):
+        frame = table.compare(*study.at_scale(table, name, results))
+        judged = frame[frame["method"].isin(PROPOSED) & frame["low"].notna()]
+        if len(judged):
+            break
+    else:
+        return "**Not known so far.** None of the paper's methods has three seeds yet."
+    better, worse = ((judged["verdict"] == verdict).sum() for verdict in ("better", "worse"))
+    every = better == len(judged) and judged["method"].nunique() == len(PROPOSED)
+    word = "Yes" if every else "In part" if better else "Not shown so far"
+    text = f"**{word}.** This rests on the {name} scale ({study.scale(name)['text']}). DRG, DSR and their sum have"
+    text += f" {len(judged)} comparisons with plain training there: gains beyond the noise {better}, losses {worse}"
+    return f"{text}; the mean differences go from {judged['gain'].min():+.2f} to {judged['gain'].max():+.2f} points."
+
+
 def findings(table, miniature):
     """What the records say of an experiment at each scale: a Markdown list, an item a scale and model."""
     items = []
-    for name in ("miniature", "small", "paper"):
+    for name in ("paper", "small", "miniature"):
         found, models = study.at_scale(table, name, miniature if name == "miniature" else study.RESULTS)
         text = f"**The {name} scale** ({study.scale(name)['text']})"
         if not found:

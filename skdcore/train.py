@@ -100,6 +100,8 @@ def train(
     settings, data_sha256 = run.settings(device, parts[0]), checksum(*parts)
     place = records.path(results, settings)
     if record := records.find(results, settings, data_sha256):
+        with Line(progress) as line:
+            line.show(f"{outcome(record)} (recorded before, so not trained again)")
         return record
     began = time.monotonic()
     taught_by = {

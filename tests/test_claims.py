@@ -3,7 +3,7 @@
 import nbformat
 import pytest
 
-from skdcore import claims, figures, records, study
+from skdcore import claims, figures, records, study, tables
 from skdcore.claims import Comparison
 from skdcore.study import ROOT, experiment
 from skdcore.train import Run
@@ -55,6 +55,34 @@ def test_a_question_of_this_study_is_answered_with_better_and_worse_and_counts_a
     frame = claims.judge("paper", results)
     assert frame.loc[frame["verdict"] == "worse", "comparison"].tolist() == ["`dsr` over `ls`"]
     assert "0 reproduced, 0 contradicted" in claims.sentence(results)
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "answer"),
+    [
+        ({}, "**Not known so far.**"),
+        ({"vanilla": [77.0, 77.2], "drg": [79.0, 79.3]}, "**Not known so far.**"),
+        ({"vanilla": [77.0, 77.2, 77.4], "drg": [77.5, 76.9, 77.6]}, "**Not shown so far.**"),
+        ({"vanilla": [77.0, 77.2, 77.4], "drg": [79.0, 79.3, 79.3], "dsr": [76.0, 76.1, 76.4]}, "**In part.**"),
+        ({"vanilla": [77.0, 77.2, 77.4], "drg": [79.0, 79.3, 79.3]}, "**In part.**"),
+        ({"vanilla": [77.0, 77.2, 77.4]} | dict.fromkeys(("drg", "dsr", "drg+dsr"), [79.0, 79.3, 79.3]), "**Yes.**"),
+    ],
+)
+def test_the_books_first_words_are_the_answer_that_the_records_give(ran, accuracies, answer):
+    text = tables.answer(experiment("table_1"), ran(**accuracies))
+    assert text.startswith(answer)
+    judged = sum(len(values) > 2 for method, values in accuracies.items() if method != "vanilla")
+    assert f"have {judged} comparisons" in text or not judged
+
+
+def test_a_sentence_has_a_gain_for_each_method_that_ran_with_its_interval_where_there_is_one(ran):
+    table = experiment("table_1")
+    results = ran(vanilla=[77.0, 77.2, 77.4], drg=[79.0, 79.3, 79.3], dlb=[79.6])
+    frame = table.compare(*study.at_scale(table, "paper", results)).query("model == 'resnet18'")
+    text, row = tables.sentence(frame), frame.set_index("method").loc["drg"]
+    assert f"better than vanilla beyond the noise: `drg` (+2.00, {row.low:+.2f} to {row.high:+.2f})" in text
+    assert text.endswith("of fewer than three seeds, so without a verdict: `dlb` (+2.60).")
+    assert tables.sentence(table.compare([], ["resnet18"])) == "There is nothing to compare with vanilla yet."
 
 
 def test_rivals_are_taken_together_over_the_seeds_that_all_have():

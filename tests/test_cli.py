@@ -43,7 +43,7 @@ def test_train_again_prints_the_same_and_trains_nothing(run, monkeypatch):
     first = run()
     monkeypatch.setattr("skdcore.train.Training", None)
     again = run()
-    assert first[:2] == again[:2] and again[2] == []
+    assert first[:2] == again[:2] and again[2] == [f"{first[1][0]} (recorded before, so not trained again)"]
 
 
 def test_a_failed_run_exits_1_and_says_why_on_stderr(run):
@@ -155,6 +155,7 @@ def test_show_prints_a_row_for_each_record(tiny, tmp_path, capsys):
 
 def test_show_of_an_empty_folder_and_of_none_are_no_crash(tmp_path, capsys):
     assert main(["show", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == f"no records under {tmp_path}\n"
     assert main(["show", str(tmp_path / "nowhere")]) == 2
     assert "nowhere: no such folder of records" in capsys.readouterr().err
 

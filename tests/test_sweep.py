@@ -132,6 +132,12 @@ def test_there_are_no_more_workers_than_cores_cells_or_what_is_asked_for(
     assert here == [slots]
 
 
+@pytest.mark.parametrize("workers", [0, -1])
+def test_no_worker_at_all_is_an_error_and_not_a_wait_for_ever(tiny, here, tmp_path, workers):
+    with pytest.raises(ValueError, match=f"workers={workers}: at least 1"):
+        sweep([Run(tiny, "resnet10_w16", "vanilla")], results=tmp_path, device="cpu", workers=workers)
+
+
 def test_a_single_cell_is_trained_in_this_process(tiny, here, tmp_path):
     (record,) = sweep(2 * [Run(tiny, "resnet10_w16", "vanilla")], results=tmp_path, device="cpu")
     assert record["state"] == "finished" and here == []
