@@ -143,8 +143,8 @@ def train_command(chosen):
 def queue_command(chosen):
     """Train the study's own cells one after the other: ResNet18 with every method, then seeds, ablations, networks.
 
-    The list is `queue` of study.yml.  What has its record is passed over, so that the same command, stopped by
-    --budget or Ctrl-C, goes on where it was.
+    The list is `queue` of study.yml; Table II and further seeds of the larger networks are not in it.  What has its
+    record is passed over, so that the same command, stopped by --budget or Ctrl-C, goes on where it was.
     """
     from skdcore.study import queue
 

@@ -101,13 +101,17 @@ def made(found):
     devices = sorted({f"{r['provenance']['device']}, {_threads(r)}{r['run']['precision']}" for r in found})
     minutes = pandas.Series([r["cost"]["seconds"] / 60 for r in found if "cost" in r])
     run, where = found[0]["run"], " and ".join(devices)
-    what = f"{len(found)} runs of {run['epochs']} epochs on {run['dataset']}"
+    what = f"{_count(len(found), 'run')} of {_count(run['epochs'], 'epoch')} on {run['dataset']}"
     return f"{what}, on {where}, {minutes.median():.1f} minutes a run (median)"
+
+
+def _count(number, noun):
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def _threads(record):
     threads = record["provenance"]["threads"]
-    return "" if record["provenance"]["device"].startswith("NVIDIA") else f"{threads} thread{'s' * (threads > 1)}, "
+    return "" if record["provenance"]["device"].startswith("NVIDIA") else f"{_count(threads, 'thread')}, "
 
 
 def _long(frame):

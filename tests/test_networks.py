@@ -121,6 +121,17 @@ def test_a_training_step_reaches_every_parameter(net):
     assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
 
 
+def test_the_gates_are_scaled_as_in_the_official_code():
+    """Its second branch alone says align_corners=True; the literal bilinear rule beside it."""
+    net, x = network("resnet10_w16", 5, 32), torch.randn(1, 1, 4, 4)
+    for exit_, aligned in zip(net.exits, (False, True, False), strict=True):
+        at = torch.arange(8) * 3 / 7 if aligned else ((torch.arange(8) + 0.5) / 2 - 0.5).clamp(0, 3)
+        low, part = at.floor().long(), at - at.floor()
+        weights = torch.zeros(8, 4).scatter_(1, low[:, None], 1 - part[:, None])
+        weights.scatter_add_(1, (low + 1).clamp(max=3)[:, None], part[:, None])
+        torch.testing.assert_close(exit_.gate[3](x)[0, 0], weights @ x[0, 0] @ weights.T)
+
+
 def test_a_side_that_no_exit_can_halve_is_refused():
     net = meta("resnet18", 5, 34)
     features = net.features(images(34))
