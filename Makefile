@@ -2,8 +2,19 @@
 PYTHON ?= python3
 BIN := .venv/bin
 NOTEBOOKS := $(filter-out index,$(patsubst notebooks/%.ipynb,%,$(wildcard notebooks/*.ipynb))) index
-# Where the executed copy of a notebook lies in the book.
-page = $(if $(filter index,$(1)),index,experiments/$(1))
+
+# Executes notebooks into the folder of a book, one after the other in one process: FOLDER NAMES... [PARAMETER=VALUE]
+define EXECUTE
+import sys
+from papermill import execute_notebook
+book, *given = sys.argv[1:]
+parameters = dict(text.split("=") for text in given if "=" in text)
+for name in (text for text in given if "=" not in text):
+    page = f"{book}/index.ipynb" if name == "index" else f"{book}/experiments/{name}.ipynb"
+    print(page, flush=True)
+    execute_notebook(f"notebooks/{name}.ipynb", page, parameters, progress_bar=False)
+endef
+export EXECUTE
 
 # The README's picture.
 define PICTURE
@@ -31,13 +42,13 @@ setup: .venv/ready ## a virtual environment .venv with the versions of requireme
 book: setup ## train the miniature, show its numbers: _build/html/index.html (what is trained already is kept; tracked files stay as they are)
 	rm -rf _build/fresh && mkdir -p _build/fresh book/experiments
 	cp -R book skdcore _config.yml _build/fresh/
-	$(foreach n,$(NOTEBOOKS),$(BIN)/papermill --no-progress-bar notebooks/$(n).ipynb _build/fresh/book/$(call page,$(n)).ipynb &&) true
+	$(BIN)/python -c "$$EXECUTE" _build/fresh/book $(NOTEBOOKS)
 	$(BIN)/jupyter-book build --path-output . -W -n --quiet _build/fresh/book
 	@echo "open _build/html/index.html"
 
 pages: setup ## renew the committed pages and the miniature's committed records
 	mkdir -p book/experiments
-	$(foreach n,$(NOTEBOOKS),$(BIN)/papermill --no-progress-bar notebooks/$(n).ipynb book/$(call page,$(n)).ipynb -p results results &&) true
+	$(BIN)/python -c "$$EXECUTE" book $(NOTEBOOKS) results=results
 	$(BIN)/python -c "$$PICTURE"
 	$(BIN)/jupyter-book build -W -n --quiet book/
 
