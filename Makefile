@@ -55,7 +55,7 @@ pages: setup ## renew the committed pages and the miniature's committed records
 test: setup ## ruff and the tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 SWEEP ?= --dataset glyphs --model resnet10_w16 --method vanilla ls drg dsr drg+dsr --seed 0 1 2 --results _build/results
 sweep: setup ## train many cells on Dask: make sweep SWEEP="--dataset cifar100 --root data ..."
