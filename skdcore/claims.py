@@ -184,10 +184,10 @@ def sentence(results=study.RESULTS):
     frames = {scale: judge(scale, results).query("not asked") for scale in SCALES}
     scale = next((scale for scale, frame in frames.items() if (frame["pairs"] >= 3).any()), SCALES[-1])
     parts = []
-    for verdict in (*WORDS.values(), study.NOISE, "n < 3"):
+    for verdict in (*WORDS.values(), study.NOISE, study.FEW):
         rows = frames[scale][frames[scale]["verdict"] == verdict]
         names = ", ".join(f"`{claim}`" for claim in rows["claim"].unique())
-        words = "of fewer than three seeds" if verdict == "n < 3" else verdict
+        words = "of fewer than three seeds" if verdict == study.FEW else verdict
         parts.append(f"{len(rows)} {words}" + (f" ({names})" if names else ""))
     count, missing = len(frames[scale]), (frames[scale]["verdict"] == MISSING).sum()
     text = f"**The {scale} scale** ({study.scale(scale)['text']}), the paper's claims"

@@ -18,6 +18,7 @@ from skdcore.train import Run
 ROOT = Path(__file__).resolve().parent.parent  # relative paths of notebooks start here
 RESULTS = ROOT / "results"  # the committed records
 NOISE = "within noise"
+FEW = "n < 3"
 OTHER_PARTS = {"scales", "queue", "claims"}  # of study.yml: all else in it is an experiment
 
 
@@ -93,7 +94,7 @@ def paired(ours, other):
     a, b = ([by_seed[seed] for seed in seeds] for by_seed in (ours, other))
     row = {"pairs": len(seeds), "gain": None, "low": None, "high": None, "verdict": ""}
     if seeds:
-        row |= {"gain": sum(a) / len(a) - sum(b) / len(b), "verdict": "n < 3"}
+        row |= {"gain": sum(a) / len(a) - sum(b) / len(b), "verdict": FEW}
     if len(seeds) >= 3:
         from scipy import stats  # a training machine may lack it
 

@@ -164,7 +164,7 @@ def sentence(frame):
         ("better", "better than vanilla beyond the noise"),
         ("worse", "worse than vanilla beyond the noise"),
         (study.NOISE, "within the noise of vanilla"),
-        ("n < 3", "of fewer than three seeds, so without a verdict"),
+        (study.FEW, "of fewer than three seeds, so without a verdict"),
     ):
         rows = frame[frame["verdict"] == verdict]
         if len(rows):
