@@ -10,10 +10,11 @@ from pathlib import Path
 import torch
 
 from skdcore import records
+from skdcore.errors import Stopped
 from skdcore.methods import METHODS, signature
 from skdcore.models import MODELS
 from skdcore.sweep import sweep
-from skdcore.train import Run, Stopped, outcome, prepare, train
+from skdcore.train import Run, outcome, prepare, train
 
 STOPPED = 3  # exit status of a run that stopped at its checkpoint and can go on
 

@@ -20,11 +20,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from skdcore import records, study
 from skdcore.data import MEAN, STD, Data
 from skdcore.losses import cross_entropy
+from skdcore.machine import kernels, provenance, usable
 from skdcore.methods import METHODS, build, canonical, teachers
 from skdcore.models import MODELS, network
 from skdcore.progress import Line
 from skdcore.step import Step
-from skdcore.train import Run, kernels, provenance, rehearsal, usable
+from skdcore.train import Run, rehearsal
 from skdcore.vision import torchvision
 
 USUAL = "usual loop"

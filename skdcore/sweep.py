@@ -5,8 +5,9 @@ import time
 
 import torch
 
+from skdcore.errors import Stopped
 from skdcore.progress import Line
-from skdcore.train import Stopped, outcome, prepare, train
+from skdcore.train import outcome, prepare, train
 
 # Dask has its workers give memory back to the system at once; a step that asks for it anew is 1.4 times slower.
 KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": 2**30, "MALLOC_MMAP_THRESHOLD_": 2**25}

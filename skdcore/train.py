@@ -1,15 +1,11 @@
 """A run, and `train(run)`, which carries it out, resumes it if it was stopped, and writes its record last."""
 
 import hashlib
-import platform
-import resource
 import signal
-import sys
 import threading
 import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from math import isfinite
 from pathlib import Path
 
@@ -19,6 +15,7 @@ from skdcore import measures, records
 from skdcore.capture import Capture
 from skdcore.data import DATASETS, checksum, load_cached
 from skdcore.errors import Stopped, unknown
+from skdcore.machine import kernels, now, peak_memory, provenance, usable
 from skdcore.methods import build, canonical, teachers
 from skdcore.models import MODELS, network
 from skdcore.progress import Line
@@ -30,9 +27,6 @@ RECIPES = {  # section V-A; milestones are fractions of the run
     "glyphs": SGD | {"lr": 0.05, "epochs": 4, "batch": 32, "gamma": 0.2, "milestones": [0.3, 0.6, 0.8]},
 }
 OTHERS = SGD | {"epochs": 200, "batch": 128, "gamma": 0.1, "milestones": [0.5, 0.75]}  # Q8
-
-
-CODE = hashlib.sha256(b"".join(f.read_bytes() for f in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
@@ -113,7 +107,7 @@ def train(
         if record := records.find(results, settings, data_sha256):  # another worker was faster
             return record
         training.checkpoint = place.with_suffix(".checkpoint.pt")
-        training.provenance = {"data_sha256": data_sha256, "started": _now()}
+        training.provenance = {"data_sha256": data_sha256, "started": now()}
         if taught_by:
             training.provenance["teachers"] = {name: fingerprint(net) for name, net in taught_by.items()}
         training.resume()
@@ -159,15 +153,6 @@ def fingerprint(net):
     for name, tensor in net.base.state_dict().items():
         digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def usable(name=None):
-    """The device `name`, by default CUDA where there is one; ValueError if there is none of that name here."""
-    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:  # torch raises either
-        raise ValueError(f"device {name!r} cannot be used: {str(error).splitlines()[0]}") from None
 
 
 def prepare(runs, device=None, root=None, results="results"):
@@ -385,14 +370,12 @@ class Training:
     def cost(self):
         """What depends on the machine's speed, and the parameter counts."""
         steps = max(1, self.epoch * len(self.batches))
-        cuda = self.device.type == "cuda"
-        peak = torch.cuda.max_memory_allocated(self.device) if cuda else _peak_resident()
         return {
             "seconds_per_step": self.seconds["training"] / steps,
             "seconds": self.seconds["all"],
             "params_trained": sum(p.numel() for group in self.optimizer.param_groups for p in group["params"]),
             "params_deployed": sum(p.numel() for p in self.net.base.parameters()),
-            "peak_memory": peak,
+            "peak_memory": peak_memory(self.device),
             "captured": self.capture is not None,
         }
 
@@ -428,11 +411,6 @@ class Training:
             torch.cuda.set_rng_state(state["cuda"].cpu(), self.device)
 
 
-def kernels():
-    """cuDNN's settings for a run: it tries out its kernels, and fp32 is float32 in convolutions too."""
-    return torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)
-
-
 @contextmanager
 def stop_signals(budget=None):
     """Yields a function that gives the reason to stop, or None.
@@ -457,34 +435,3 @@ def stop_signals(budget=None):
     finally:
         for name, handler in before.items():
             signal.signal(name, handler)
-
-
-def provenance(device):
-    """What made a number: versions, device, threads and a hash of this package's code; no host's name."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
-    return {
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "device": name,
-        "threads": torch.get_num_threads(),
-        "code": CODE,
-        "ended": _now(),
-    }
-
-
-def _processor():
-    """The processor's model name: Linux tells it in /proc, others through `platform`."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
-def _peak_resident():
-    """Largest resident memory of this process so far, in bytes (Linux counts KiB, macOS bytes)."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak
-
-
-def _now():
-    return datetime.now(UTC).isoformat(timespec="seconds")

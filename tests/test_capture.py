@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from conftest import ROWS, same, timeless
 from tape import install
 
-import skdcore.train
 from skdcore.capture import Capture
 from skdcore.data import load
+from skdcore.errors import Stopped
 from skdcore.methods import teachers
 from skdcore.models import network
 from skdcore.train import Run, Training
@@ -102,7 +102,7 @@ def test_a_captured_run_resumes_to_the_same_record(step, fit, tmp_path, captured
     eager = fit("ps_kd+dsr", tmp_path / "eager")
     captured()
     stop_after(step)
-    with pytest.raises(skdcore.train.Stopped):
+    with pytest.raises(Stopped):
         fit("ps_kd+dsr", tmp_path / "captured")
     stop_after(None)
     assert timeless(fit("ps_kd+dsr", tmp_path / "captured")) == timeless(eager)

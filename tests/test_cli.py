@@ -7,8 +7,9 @@ from conftest import files
 
 from skdcore import records
 from skdcore.__main__ import duration, main
+from skdcore.errors import Stopped
 from skdcore.methods import METHODS
-from skdcore.train import Run, Stopped, train
+from skdcore.train import Run, train
 
 
 @pytest.fixture

@@ -6,12 +6,13 @@ import pytest
 import torch
 from test_capture import SUMS
 
-import skdcore.train
 from skdcore.data import Data, load
+from skdcore.errors import Stopped
+from skdcore.machine import kernels
 from skdcore.methods import build, teachers
 from skdcore.models import network
 from skdcore.step import Step
-from skdcore.train import Run, Training, kernels, train
+from skdcore.train import Run, Training, train
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 
@@ -97,7 +98,7 @@ def test_a_stopped_run_resumes_to_the_record_of_a_straight_one(eager, tiny, tmp_
 
     straight = fit("straight")
     stop_after(7)
-    with pytest.raises(skdcore.train.Stopped):
+    with pytest.raises(Stopped):
         fit("stopped")
     stop_after(None)
     resumed = fit("stopped")

@@ -10,8 +10,9 @@ from conftest import files, timeless
 
 from skdcore import records
 from skdcore import sweep as module
+from skdcore.errors import Stopped
 from skdcore.sweep import sweep
-from skdcore.train import Run, Stopped, train
+from skdcore.train import Run, train
 
 pytest.importorskip("distributed")
 

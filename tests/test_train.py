@@ -16,11 +16,12 @@ from conftest import STEPS, files, kinds, same, timeless
 
 from skdcore import measures, records
 from skdcore.data import DATASETS, Data, load_cached
+from skdcore.errors import Stopped
 from skdcore.losses import cross_entropy
 from skdcore.methods import METHODS, method
 from skdcore.models import network
 from skdcore.progress import Line
-from skdcore.train import RECIPES, Run, Stopped, Training, learning_rate, train
+from skdcore.train import RECIPES, Run, Training, learning_rate, train
 
 RUN = ("tiny", "resnet10_w16")
 

@@ -1,0 +1,60 @@
+"""The machine that a run is on: its device, its kernels' settings, and what a record says of it."""
+
+import hashlib
+import platform
+import resource
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+CODE = hashlib.sha256(b"".join(f.read_bytes() for f in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()[:12]
+
+
+def usable(name=None):
+    """The device `name`, by default CUDA where there is one; ValueError if there is none of that name here."""
+    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:  # torch raises either
+        raise ValueError(f"device {name!r} cannot be used: {str(error).splitlines()[0]}") from None
+
+
+def kernels():
+    """cuDNN's settings for a run: it tries out its kernels, and fp32 is float32 in convolutions too."""
+    return torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)
+
+
+def provenance(device):
+    """What made a number: versions, device, threads and a hash of this package's code; no host's name."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    return {
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "device": name,
+        "threads": torch.get_num_threads(),
+        "code": CODE,
+        "ended": now(),
+    }
+
+
+def _processor():
+    """The processor's model name: Linux tells it in /proc, others through `platform`."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def peak_memory(device):
+    """Largest memory so far, in bytes: allocated on a GPU, else resident of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak  # macOS counts bytes, Linux KiB
+
+
+def now():
+    """The time in UTC, to the second, as ISO 8601 writes it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
