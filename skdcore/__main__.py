@@ -5,6 +5,7 @@ import inspect
 import re
 import sys
 import time
+from math import inf
 from pathlib import Path
 
 import torch
@@ -106,7 +107,11 @@ def _how(sub):
     )
     sub.add_argument("--precision", choices=["fp32", "bf16"], help="default: fp32 on a CPU, bf16 on CUDA")
     sub.add_argument(
-        "--budget", type=duration, metavar="TIME", help="stop at a checkpoint after this time, such as 9m or 1h30m"
+        "--budget",
+        type=duration,
+        metavar="TIME",
+        default=inf,
+        help="stop at a checkpoint after this time, such as 9m or 1h30m",
     )
 
 
@@ -135,28 +140,29 @@ def train_command(chosen):
     Each leaves a record; one that is there already is not trained again, and one that was stopped goes on from its
     checkpoint.  The final test accuracy is printed last.
     """
-    cells = runs(chosen)
+    end, cells = time.monotonic() + chosen.budget, runs(chosen)
     if len(cells) > 1:
         prepare(cells, chosen.device, chosen.root, chosen.results)
-    return _one_by_one(cells, chosen)
+    return _one_by_one(cells, end, chosen)
 
 
 def queue_command(chosen):
-    """Train the study's own cells one after the other: ResNet18 with every method, then seeds, ablations, networks.
+    """Train the study's own cells one after the other, on ResNet18 first, the most valuable before the others.
 
-    The list is `queue` of study.yml; Table II and further seeds of the larger networks are not in it.  What has its
-    record is passed over, so that the same command, stopped by --budget or Ctrl-C, goes on where it was.
+    Table I at three seeds; then at one seed two controls, Tables III and IV, Figures 6 and 7, and the larger networks
+    with five methods.  The list is `queue` of study.yml.  What has its record is passed over, so that the same
+    command, stopped by --budget or Ctrl-C, goes on where it was.
     """
     from skdcore.study import queue
 
-    return _one_by_one(queue(chosen.dataset, chosen.epochs, chosen.precision), chosen)
+    end = time.monotonic() + chosen.budget
+    return _one_by_one(queue(chosen.dataset, chosen.epochs, chosen.precision), end, chosen)
 
 
-def _one_by_one(cells, chosen):
-    end = time.monotonic() + chosen.budget if chosen.budget else None
+def _one_by_one(cells, end, chosen):
     status = 0
     for run in cells:
-        budget = max(1e-3, end - time.monotonic()) if end else None
+        budget = end - time.monotonic()
         record = train(run, chosen.device, chosen.root, chosen.results, budget, eager=chosen.eager)
         status |= _report(record)
     return status

@@ -70,7 +70,7 @@ def keep(record, results):
     """Writes what `bench` returned to <results>/bench/<model>-<device>.json, over an older one; returns the place."""
     device = re.sub("[^a-z0-9]+", "-", record["provenance"]["device"].lower()).strip("-")
     file = Path(results, "bench", f"{record['model']}-{device}.json")
-    records.atomically(file, lambda temporary: temporary.write_text(json.dumps(record, indent=1) + "\n"))
+    records.atomically(file, json.dumps(record, indent=1).encode() + b"\n")
     return file
 
 
@@ -191,14 +191,14 @@ def _views(data):
     """Images a second that become normalised float batches, on one thread: ours and the DataLoader, in turns."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    index, batches, taken = torch.arange(128), _pil_batches(data), []
+    index, batches, taken = torch.arange(BATCH), _pil_batches(data), []
     for _ in range(15):
         began = time.perf_counter()
         for _ in range(20):
             data.view(index)
         middle = time.perf_counter()
         next(batches)
-        taken.append({"ours": 20 * 128 / (middle - began), "PIL DataLoader": 128 / (time.perf_counter() - middle)})
+        taken.append({"ours": 20 * BATCH / (middle - began), "PIL DataLoader": BATCH / (time.perf_counter() - middle)})
     torch.set_num_threads(threads)
     taken = pandas.DataFrame(taken[1:])
     ratio = (taken["ours"] / taken["PIL DataLoader"]).median()
@@ -213,7 +213,6 @@ def _random_data(images, device):
 def _ours(model, method, data, device, eager):
     """A function that takes one step of ours: bf16, channels_last, on CUDA captured unless `eager`."""
     training = rehearsal(Run("cifar100", model, method, precision=PRECISION), data, data, device)
-    training.begin_epoch()
     training.net.train()
     with kernels():
         training.step()
@@ -258,7 +257,7 @@ def _pil_batches(data):
     pictures = [Image.fromarray(image.numpy()) for image in data.images.permute(0, 2, 3, 1).cpu()]
     pairs = list(zip(pictures, data.labels.tolist(), strict=True))
     loader = torch.utils.data.DataLoader(
-        pairs, 128, shuffle=True, drop_last=True, collate_fn=lambda batch: _collate(batch, augment)
+        pairs, BATCH, shuffle=True, drop_last=True, collate_fn=lambda batch: _collate(batch, augment)
     )
     while True:
         yield from loader

@@ -13,7 +13,7 @@ import pandas
 from skdcore import study
 from skdcore.errors import unknown
 from skdcore.methods import canonical
-from skdcore.tables import MISSING, Table
+from skdcore.tables import Table
 
 SCALES = ("paper", "small")  # the miniature's characters decide nothing about photographs
 WORDS = {"better": "reproduced", "worse": "contradicted"}  # of a claim; a question of this study keeps better and worse
@@ -120,7 +120,7 @@ def judge(scale, results=study.RESULTS):
     """
     networks, found, rows = study.scale(scale).get("models"), {}, []
     for claim in claims():
-        words = {"": MISSING} | ({} if claim.asked else WORDS)
+        words = {"": study.MISSING} | ({} if claim.asked else WORDS)
         for comparison in claim.comparisons:
             table, models = comparison.table, networks or comparison.models
             if table.name not in found:
@@ -189,6 +189,6 @@ def sentence(results=study.RESULTS):
         names = ", ".join(f"`{claim}`" for claim in rows["claim"].unique())
         words = "of fewer than three seeds" if verdict == study.FEW else verdict
         parts.append(f"{len(rows)} {words}" + (f" ({names})" if names else ""))
-    count, missing = len(frames[scale]), (frames[scale]["verdict"] == MISSING).sum()
+    count, missing = len(frames[scale]), (frames[scale]["verdict"] == study.MISSING).sum()
     text = f"**The {scale} scale** ({study.scale(scale)['text']}), the paper's claims"
-    return f"{text}: of {count} comparisons {', '.join(parts)} and {missing} {MISSING}."
+    return f"{text}: of {count} comparisons {', '.join(parts)} and {missing} {study.MISSING}."

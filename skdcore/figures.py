@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import pandas
 
 from skdcore.methods import keywords_of, parse
+from skdcore.study import MISSING
 
 
 def gains(frame):
@@ -13,11 +14,11 @@ def gains(frame):
     figure, axes = plt.subplots(figsize=(6.4, 0.8 + 0.4 * len(frame)), layout="constrained")
     axes.axvline(0, color="0.6", linewidth=1)
     for at, row in frame.iterrows():
-        if row["low"] is not None and not pandas.isna(row["low"]):
+        if not pandas.isna(row["low"]):
             axes.plot([row["low"], row["high"]], [at, at], color="C0", linewidth=2)
     axes.plot(frame["gain"].astype(float), frame.index, "o", color="C0", label="ours, 95 % interval")
     if frame["gain"].isna().all():
-        axes.text(0.5, 0.5, "not yet run", transform=axes.transAxes, ha="center", va="center")
+        axes.text(0.5, 0.5, MISSING, transform=axes.transAxes, ha="center", va="center")
     if frame["paper"].notna().any():
         axes.plot(frame["paper"].astype(float) - vanilla.iloc[0], frame.index, "x", color="C3", label="the paper's")
     axes.set(yticks=frame.index, yticklabels=frame["method"], xlabel="gain over vanilla, percentage points")
@@ -48,7 +49,7 @@ def learning(found):
     if frame.empty:
         figure, axes = plt.subplots(figsize=(6.4, 1.2), layout="constrained")
         axes.set(xticks=[], yticks=[])
-        axes.text(0.5, 0.5, "not yet run", ha="center", va="center")
+        axes.text(0.5, 0.5, MISSING, ha="center", va="center")
         return figure
     models, methods = frame["model"].unique(), frame["method"].unique()
     figure, panels = plt.subplots(len(models), squeeze=False, figsize=(6.4, 4.2 * len(models)), layout="constrained")

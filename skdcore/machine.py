@@ -4,26 +4,40 @@ import hashlib
 import platform
 import resource
 import sys
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
+
+from skdcore.errors import unknown
 
 CODE = hashlib.sha256(b"".join(f.read_bytes() for f in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()[:12]
 
 
 def usable(name=None):
     """The device `name`, by default CUDA where there is one; ValueError if there is none of that name here."""
-    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
+    name = str(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if name.split(":")[0] not in ("cpu", "cuda"):
+        raise unknown("device", name, ["cpu", "cuda"])
     try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:  # torch raises either
         raise ValueError(f"device {name!r} cannot be used: {str(error).splitlines()[0]}") from None
 
 
+@contextmanager
 def kernels():
-    """cuDNN's settings for a run: it tries out its kernels, and fp32 is float32 in convolutions too."""
-    return torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)
+    """cuDNN's settings for a run: it tries out its kernels, and fp32 is float32 in convolutions too.
+
+    A run that goes on takes the number of threads from its checkpoint; in the end it is what it was.
+    """
+    threads = torch.get_num_threads()
+    try:
+        with torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False):
+            yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def provenance(device):
@@ -48,7 +62,10 @@ def _processor():
 
 
 def peak_memory(device):
-    """Largest memory so far, in bytes: allocated on a GPU, else resident of this process."""
+    """Largest memory so far, in bytes: on a GPU allocated since the last `train` began.
+
+    On a CPU what was resident of the process, and so an upper bound where it had trained other runs before.
+    """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

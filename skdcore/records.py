@@ -115,25 +115,34 @@ def find(results, settings, data_sha256=None):
 def write(file, record):
     """Writes the record whole or not at all."""
     check(record, file)
-    atomically(file, lambda temporary: temporary.write_text(json.dumps(record, indent=1) + "\n"))
+    atomically(file, json.dumps(record, indent=1).encode() + b"\n")
 
 
-def atomically(file, save):
-    """`save(temporary)`, then the temporary file takes its place under the name `file` in one move."""
+def atomically(file, content):
+    """The bytes go to a temporary file; once they are on the disk it takes the name `file`, in one move.
+
+    Raises OSError that names the file, for example where the disk is full.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
     try:
-        save(temporary)
+        with open(temporary, "wb") as opened:
+            opened.write(content)
+            opened.flush()
+            os.fsync(opened.fileno())
         os.replace(temporary, file)
+    except OSError as error:
+        error.filename = str(file)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
 
 @contextmanager
-def lock(file, stop=lambda: None):
+def lock(file, stop=lambda: None, line=None):
     """A lock on the cell, so that two workers never train it twice; the system frees it if one dies.
 
-    Raises `Stopped` if `stop()` gives a reason while another worker has it.
+    While another worker has it, `line` (a `progress.Line`) says so; raises `Stopped` once `stop()` gives a reason.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     held = FileLock(file.with_suffix(".lock"))
@@ -145,14 +154,18 @@ def lock(file, stop=lambda: None):
         except Timeout:
             if reason := stop():
                 raise Stopped(f"{file}: another process trains this cell; {reason}") from None
+            if line:
+                line.update(lambda: f"{file}: another process trains this cell; this one waits")
 
 
 def under(results):
-    """All records under a folder, in the order of their paths.
+    """All records under a folder, in the order of their paths, but for the runs made again for a teacher's weights.
 
     A seed names each, unlike what `bench` keeps there.
     """
-    return [read(file) for file in sorted(Path(results).rglob("[0-9]*.json"))]
+    results = Path(results)
+    files = sorted(results.rglob("[0-9]*.json"))
+    return [read(file) for file in files if results / "teachers" not in file.parents]
 
 
 def table(found):

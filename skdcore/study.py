@@ -15,10 +15,11 @@ from skdcore.methods import canonical
 from skdcore.sweep import sweep
 from skdcore.train import Run
 
-ROOT = Path(__file__).resolve().parent.parent  # relative paths of notebooks start here
+ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "results"  # the committed records
 NOISE = "within noise"
 FEW = "n < 3"
+MISSING = "not yet run"
 OTHER_PARTS = {"scales", "queue", "claims"}  # of study.yml: all else in it is an experiment
 
 
@@ -47,9 +48,8 @@ class Experiment:
         ]
 
     def run(self, *, root, results, scheduler=None, **cells):
-        """Trains the cells without a record and returns the records of all; paths start at the project's root."""
-        where = {"root": root and ROOT / root, "results": ROOT / results}
-        return sweep(self.cells(**cells), **where, scheduler=scheduler)
+        """Trains the cells without a record and returns the records of all."""
+        return sweep(self.cells(**cells), root=root, results=results, scheduler=scheduler)
 
     def by_cell(self, found, models):
         """The finished records of a few models as {(model, method): {seed: record}}, a key for each cell.
@@ -79,13 +79,9 @@ class Experiment:
             row = {"model": model, "method": method, "paper": (self.rows[method] or {}).get(model)}
             row |= {"n": len(by_seed), "mean": accuracies.mean(), "sd": accuracies.std()}
             row |= {"paper_seconds": self.seconds.get(method), "seconds": seconds.median()}
-            rows.append(row | gain(by_seed, {} if method == "vanilla" else ours.get((model, "vanilla"), {})))
+            vanilla = {} if method == "vanilla" else ours.get((model, "vanilla"), {})
+            rows.append(row | paired(accuracy(by_seed), accuracy(vanilla)))
         return pandas.DataFrame(rows)
-
-
-def gain(ours, vanilla):
-    """`paired` of the accuracies of two {seed: record}."""
-    return paired(accuracy(ours), accuracy(vanilla))
 
 
 def paired(ours, other):

@@ -2,6 +2,7 @@
 
 import os
 import time
+from math import inf
 
 import torch
 
@@ -16,7 +17,7 @@ QUIET = {"distributed.worker.profile.enabled": False}
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), 1)
 
 
-def sweep(runs, root=None, results="results", device=None, scheduler=None, budget=None, workers=None, eager=False):
+def sweep(runs, root=None, results="results", device=None, scheduler=None, budget=inf, workers=None, eager=False):
     """Trains the runs that have no record under `results` yet and returns all their records, in order.
 
     By default each GPU of this machine is a slot, or each core is one (a process of one thread); `workers`
@@ -32,7 +33,7 @@ def sweep(runs, root=None, results="results", device=None, scheduler=None, budge
     options = where | {"eager": eager}
     if len(runs) == 1 and scheduler is None:
         return [train(runs[0], budget=budget, **options)]
-    deadline = time.time() + budget if budget else None  # workers share the clock, not the counter
+    deadline = time.time() + budget  # workers share the clock, not the counter
     found = {} if scheduler else prepare(runs, **where)
     missing = [run for run in runs if run not in found]
     with Line() as line:
@@ -62,11 +63,10 @@ def _gather(client, runs, line, **options):
 
 def _cell(run, deadline, device, **options):
     """What a worker does: the record, or the words of `Stopped`."""
-    if device is None and torch.cuda.is_available():
+    if device in (None, "cuda") and torch.cuda.is_available():
         device = _gpu()
-    budget = None if deadline is None else max(1e-3, deadline - time.time())
     try:
-        return train(run, device, budget=budget, progress=False, **options)
+        return train(run, device, budget=deadline - time.time(), progress=False, **options)
     except Stopped as stopped:
         return str(stopped)
 
@@ -82,16 +82,16 @@ def _gpu():
 def _slots(device):
     from dask.system import CPU_COUNT  # knows of containers
 
-    gpus = 0 if str(device).startswith("cpu") else torch.cuda.device_count()
-    return gpus or CPU_COUNT
+    if device not in (None, "cuda", "cpu"):
+        return 1  # a GPU by its number
+    return (device != "cpu" and torch.cuda.device_count()) or CPU_COUNT
 
 
 def _client(scheduler, workers):
     import dask
-    from distributed import Client, LocalCluster
+    from distributed import Client
 
     if scheduler:
         return Client(scheduler)
-    one_thread = {"n_workers": workers, "threads_per_worker": 1, "processes": True}
     with dask.config.set(QUIET | {"distributed.nanny.pre-spawn-environ": KEEP_MEMORY | ONE_THREAD}):
-        return Client(LocalCluster(**one_thread, dashboard_address=":0", memory_limit=None))
+        return Client(n_workers=workers, threads_per_worker=1, dashboard_address=":0", memory_limit=None)

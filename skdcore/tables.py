@@ -8,7 +8,6 @@ import pandas
 from skdcore import bench, records, study
 from skdcore.methods import METHODS, signature
 
-MISSING = "not yet run"
 PROPOSED = ("drg", "dsr", "drg+dsr")
 SECONDS = {"paper": "paper_seconds", "ours": "seconds"}
 
@@ -33,7 +32,7 @@ def accuracies(table, found, models, text, name):
     caption = f"{table.title}: {text}. Mean ± standard deviation over n seeds, final epoch; {made(found)}."
     if len(models) == 1:
         return Table(_long(frame), caption, name)
-    return Table(_wide(frame, models), f"{caption} Each cell: the paper's / ours; – is {MISSING}.", name)
+    return Table(_wide(frame, models), f"{caption} Each cell: the paper's / ours; – is {study.MISSING}.", name)
 
 
 def scaled(table, name, results=study.RESULTS):
@@ -144,7 +143,7 @@ def _wide(frame, models):
 
 def _ours(row, count=False):
     if not row.n:
-        return MISSING
+        return study.MISSING
     spread = f" ± {row.sd:.2f}" if row.n > 1 else ""
     return f"{row.mean:.2f}{spread}" + (f" (n = {row.n})" if count else "")
 
@@ -207,7 +206,7 @@ def findings(table, miniature):
         found, models = study.at_scale(table, name, miniature if name == "miniature" else study.RESULTS)
         text = f"**The {name} scale** ({study.scale(name)['text']})"
         if not found:
-            items.append(f"{text}: {MISSING}.")
+            items.append(f"{text}: {study.MISSING}.")
         for model in dict.fromkeys(record["run"]["model"] for record in found):
             frame = table.compare(found, [model])
             vanilla = _ours(next(frame[frame["method"] == "vanilla"].itertuples()))

@@ -6,8 +6,10 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from math import isfinite
+from io import BytesIO
+from math import inf, isfinite
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 
@@ -15,7 +17,7 @@ from skdcore import measures, records
 from skdcore.capture import Capture
 from skdcore.data import DATASETS, checksum, load_cached
 from skdcore.errors import Stopped, unknown
-from skdcore.machine import kernels, now, peak_memory, provenance, usable
+from skdcore.machine import CODE, kernels, now, peak_memory, provenance, usable
 from skdcore.methods import build, canonical, teachers
 from skdcore.models import MODELS, network
 from skdcore.progress import Line
@@ -79,7 +81,7 @@ def learning_rate(settings, epoch):
 
 
 def train(
-    run, device=None, root=None, results="results", budget=None, checkpoint_minutes=1.0, progress=True, eager=False
+    run, device=None, root=None, results="results", budget=inf, checkpoint_minutes=1.0, progress=True, eager=False
 ):
     """Trains the run and returns its record; a record that is there already is returned as it is.
 
@@ -89,7 +91,7 @@ def train(
     record whose state is "failed".  On CUDA the step is captured and replayed (capture.py) unless `eager`.
     Bad arguments raise ValueError and write nothing.
     """
-    device = usable(device)
+    device, deadline = usable(device), time.monotonic() + budget
     parts = load_cached(run.dataset, root, device)
     settings, data_sha256 = run.settings(device, parts[0]), checksum(*parts)
     place = records.path(results, settings)
@@ -97,17 +99,18 @@ def train(
         with Line(progress) as line:
             line.show(f"{outcome(record)} (recorded before, so not trained again)")
         return record
-    began = time.monotonic()
-    taught_by = {
-        name: teacher(replace(run, method=name), device, root, results, budget, eager) for name in teachers(run.method)
-    }
-    budget = budget and max(1e-3, budget - (time.monotonic() - began))
+    taught_by = {}
+    for name in teachers(run.method):
+        how = {"budget": deadline - time.monotonic(), "progress": progress, "eager": eager}
+        taught_by[name] = teacher(replace(run, method=name), device, root, results, **how)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
     training = Training(settings, *parts, device, taught_by, eager)
-    with kernels(), stop_signals(budget) as stop, records.lock(place, stop), Line(progress) as line:
+    with kernels(), stop_signals(deadline) as stop, Line(progress) as line, records.lock(place, stop, line):
         if record := records.find(results, settings, data_sha256):  # another worker was faster
             return record
         training.checkpoint = place.with_suffix(".checkpoint.pt")
-        training.provenance = {"data_sha256": data_sha256, "started": now()}
+        training.provenance = {"data_sha256": data_sha256, "started": now(), "code": CODE}
         if taught_by:
             training.provenance["teachers"] = {name: fingerprint(net) for name, net in taught_by.items()}
         training.resume()
@@ -125,14 +128,21 @@ def keep(training, place):
     weights = training.net.base.state_dict()
     for name, tensors in (("weights", weights), ("logits", {"logits": training.logits})):
         half = {key: (t.half() if t.is_floating_point() else t).cpu() for key, t in tensors.items()}
-        records.atomically(place.with_suffix(f".{name}.pt"), lambda file, half=half: torch.save(half, file))
+        save(half, place.with_suffix(f".{name}.pt"))
 
 
-def teacher(run, device, root, results, budget=None, eager=False):
+def save(state, file):
+    """`torch.save`, whole or not at all; into memory first, as torch hides what the system says of a full disk."""
+    content = BytesIO()
+    torch.save(state, content)
+    records.atomically(file, content.getbuffer())
+
+
+def teacher(run, device, root, results, **how):
     """The network of a run in evaluation mode, for `kd`; the run is trained first if its weights are not there.
 
     A record whose weights are not beside it, as in a fresh clone, is left alone, and its run trained anew under
-    <results>/teachers.  Raises ValueError if the run failed.
+    <results>/teachers.  `how` are further keywords of `train`.  Raises ValueError if the run failed.
     """
     parts = load_cached(run.dataset, root, device)
     settings = run.settings(device, parts[0])
@@ -140,11 +150,25 @@ def teacher(run, device, root, results, budget=None, eager=False):
     if place.exists() and not place.with_suffix(".weights.pt").exists():
         results = Path(results, "teachers")
         place = records.path(results, settings)
-    if (record := train(run, device, root, results, budget, eager=eager))["state"] == "failed":
+    if (record := train(run, device, root, results, **how))["state"] == "failed":
         raise ValueError(f"no teacher: {outcome(record)}")
     net = network(run.model, len(parts[0].classes), parts[0].side).to(device)
-    net.base.load_state_dict(torch.load(place.with_suffix(".weights.pt"), map_location=device, weights_only=True))
+    with readable(place.with_suffix(".weights.pt")) as weights:
+        net.base.load_state_dict(torch.load(weights, map_location=device, weights_only=True))
     return net.eval()
+
+
+@contextmanager
+def readable(file):
+    """For a block that reads what `torch.save` wrote: ValueError that names the file if it cannot be used."""
+    try:
+        yield file
+    except (EOFError, KeyError, RuntimeError, UnpicklingError) as error:
+        reason = str(error).strip().splitlines()[:1]
+        raise ValueError(
+            f"{file}: damaged, or written by other code ({type(error).__name__}: {' '.join(reason)}); "
+            "move it away to start anew"
+        ) from error
 
 
 def fingerprint(net):
@@ -160,29 +184,18 @@ def prepare(runs, device=None, root=None, results="results"):
 
     So what a bad argument of any run raises is raised before the first one is trained.
     """
-    found = recorded(runs, device, root, results)
-    rehearse([run for run in runs if run not in found], device, root)
-    return found
-
-
-def recorded(runs, device=None, root=None, results="results"):
-    """{run: record} of those of the runs that have a record of these settings and data."""
     device = usable(device)
-    found, checksums = {}, {}
+    found, checksums, rehearsed = {}, {}, set()
     for run in runs:
         parts = load_cached(run.dataset, root, device)
         if run.dataset not in checksums:
             checksums[run.dataset] = checksum(*parts)
         if record := records.find(results, run.settings(device, parts[0]), checksums[run.dataset]):
             found[run] = record
+        elif (alike := replace(run, seed=0)) not in rehearsed:
+            rehearsal(run, *parts, device)
+            rehearsed.add(alike)
     return found
-
-
-def rehearse(runs, device=None, root=None):
-    """A dry step of each method on each network, which raises what a bad argument raises."""
-    device = usable(device)
-    for run in {(run.dataset, run.model, run.method): run for run in runs}.values():
-        rehearsal(run, *load_cached(run.dataset, root, device), device)
 
 
 def rehearsal(run, train, test, device):
@@ -365,7 +378,7 @@ class Training:
             best = max(range(self.epoch), key=lambda e: self.curve["test"][e])
             record |= {"final": self.scores, "best": {"accuracy": self.curve["test"][best], "epoch": best + 1}}
             record |= {"curve": curve}
-        return record | {"cost": self.cost(), "provenance": self.provenance | provenance(self.device)}
+        return record | {"cost": self.cost(), "provenance": provenance(self.device) | self.provenance}
 
     def cost(self):
         """What depends on the machine's speed, and the parameter counts."""
@@ -388,20 +401,27 @@ class Training:
         state |= {"random": torch.get_rng_state(), "threads": torch.get_num_threads()}
         if self.device.type == "cuda":
             state["cuda"] = torch.cuda.get_rng_state(self.device)
-        records.atomically(self.checkpoint, lambda file: torch.save(state, file))
+        save(state, self.checkpoint)
 
     def resume(self):
         """Goes on from the checkpoint, if there is one of this very run, with its number of threads."""
         if not self.checkpoint.exists():
             return
-        state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
-        made, wanted = ({**given, "started": None} for given in (state["provenance"], self.provenance))
+        with readable(self.checkpoint) as checkpoint:
+            self.restore(torch.load(checkpoint, map_location=self.device, weights_only=True))
+
+    def restore(self, state):
+        """Takes over what `save` wrote.  The record names all code that had a part in the run."""
+        free = {"started": None, "code": None}
+        made, wanted = (given | free for given in (state["provenance"], self.provenance))
         if state["settings"] != self.settings or made != wanted:
             raise ValueError(
                 f"{self.checkpoint} is of a run with other settings, data or teacher; move it away to start anew"
             )
         for name in self.KEPT:
             setattr(self, name, state[name])
+        if CODE not in self.provenance["code"]:
+            self.provenance["code"] += f"+{CODE}"
         self.row.fill_(self.at)
         self.net.load_state_dict(state["net"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -412,13 +432,12 @@ class Training:
 
 
 @contextmanager
-def stop_signals(budget=None):
-    """Yields a function that gives the reason to stop, or None.
+def stop_signals(deadline):
+    """Yields a function that gives the reason to stop, or None; `deadline` is a time of the monotonic clock.
 
     SIGINT and SIGTERM are reasons where handlers can be set (a main thread); elsewhere, as in a Dask
     worker, periodic checkpoints stand in for them.
     """
-    deadline = time.monotonic() + budget if budget else float("inf")
     caught = []
     names = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
     before = {name: signal.signal(name, lambda number, _: caught.append(number)) for name in names}

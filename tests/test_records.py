@@ -1,6 +1,7 @@
 """Records: their form, their place, finding the one that answers a cell."""
 
 import copy
+import errno
 import json
 
 import pytest
@@ -180,15 +181,15 @@ def test_the_table_has_a_row_for_each_record_the_failed_ones_too(record, failed)
     assert table["accuracy"][0] == 60.5 and table["accuracy"].isna()[1] and table["minutes"][0] == 1
 
 
-def test_a_file_is_replaced_in_one_move_and_a_failure_leaves_the_one_before(tmp_path):
+def test_a_file_is_replaced_in_one_move_and_a_failure_leaves_the_one_before(tmp_path, monkeypatch):
     place = tmp_path / "file"
-    records.atomically(place, lambda temporary: temporary.write_text("before"))
+    records.atomically(place, b"before")
 
-    def fail(temporary):
-        temporary.write_text("half")
+    def fail(descriptor):
         assert place.read_text() == "before"
-        raise RuntimeError("in the middle")
+        raise OSError(errno.EIO, "in the middle")
 
-    with pytest.raises(RuntimeError, match="in the middle"):
-        records.atomically(place, fail)
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(OSError, match=f"in the middle: '{place}'"):
+        records.atomically(place, b"after")
     assert place.read_text() == "before" and files(tmp_path) == ["file"]

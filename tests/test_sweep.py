@@ -1,9 +1,11 @@
 """Many runs on Dask: the same records as one after the other; a worker that dies; budgets and failures."""
 
+import multiprocessing
 import os
 import signal
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from conftest import files, timeless
@@ -37,6 +39,7 @@ def test_a_sweep_on_two_workers_gives_the_records_of_one_run_after_the_other(run
     assert ended[0] == before and files(tmp_path / "dask") == files(tmp_path / "alone")
     assert all(record["provenance"]["threads"] == 1 for record in ended)
     assert "3 of 3 cells done, 2 at a time" in capfd.readouterr().err
+    assert not multiprocessing.active_children(), "no worker outlives its sweep"
 
 
 def test_a_cell_whose_worker_is_killed_is_ended_by_another(runs, tmp_path):
@@ -131,6 +134,22 @@ def test_there_are_no_more_workers_than_cores_cells_or_what_is_asked_for(
         workers=workers,
     )
     assert here == [slots]
+
+
+@pytest.mark.parametrize("device, slots", [(None, 3), ("cuda", 3), ("cuda:1", 1), ("cpu", 4)])
+def test_a_slot_is_a_gpu_where_there_are_some_else_a_core(monkeypatch, device, slots):
+    monkeypatch.setattr("dask.system.CPU_COUNT", 4)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
+    assert module._slots(device) == slots
+
+
+@pytest.mark.parametrize("device, used", [(None, "cuda:2"), ("cuda", "cuda:2"), ("cuda:1", "cuda:1"), ("cpu", "cpu")])
+def test_the_workers_of_this_machine_share_out_its_gpus(monkeypatch, device, used):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
+    monkeypatch.setattr("distributed.get_worker", lambda: SimpleNamespace(name=5))
+    monkeypatch.setattr(module, "train", lambda run, device, **_: device)
+    assert module._cell(None, float("inf"), device) == used
 
 
 @pytest.mark.parametrize("workers", [0, -1])

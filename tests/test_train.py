@@ -1,13 +1,14 @@
 """Training: the schedule, the dry step, stop and resume bit for bit, failures, signals, what is left on disk."""
 
-import errno
 import hashlib
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from fractions import Fraction
 
 import pytest
@@ -347,7 +348,7 @@ def test_a_run_resumes_with_its_own_number_of_threads(fit, whole, stop_after, tm
     torch.set_num_threads(2)
     stop_after(None)
     resumed = fit("drg+dsr")
-    assert torch.get_num_threads() == 1 == resumed["provenance"]["threads"]
+    assert resumed["provenance"]["threads"] == 1 and torch.get_num_threads() == 2, "the runs after it have their own"
     assert timeless(resumed) == timeless(record) and same(weights(tmp_path / "results"), kept)
 
 
@@ -360,13 +361,18 @@ def test_checkpoints_on_the_way_change_nothing(fit, whole, tmp_path, monkeypatch
     assert len(saves) == 3 * STEPS and same(weights(tmp_path / "results"), kept)
 
 
-def test_a_run_keeps_its_start_its_seconds_and_its_whole_curve_when_it_goes_on(fit, stop_after, tmp_path):
+def test_a_run_keeps_its_start_its_seconds_and_its_code_when_it_goes_on(fit, stop_after, tmp_path, monkeypatch):
     stop_after(STEPS + 1)
     with pytest.raises(Stopped):
         fit("vanilla")
     checkpoint = torch.load(next(tmp_path.rglob("*.checkpoint.pt")), weights_only=True)
+    stop_after(1)
+    monkeypatch.setattr("skdcore.train.CODE", "edited")
+    with pytest.raises(Stopped):
+        fit("vanilla")
     stop_after(None)
     record = fit("vanilla")
+    assert record["provenance"]["code"] == f"{checkpoint['provenance']['code']}+edited"
     assert record["provenance"]["started"] == checkpoint["provenance"]["started"]
     assert record["cost"]["seconds"] > checkpoint["seconds"]["all"] > 0
 
@@ -386,10 +392,10 @@ def test_a_budget_holds_while_a_run_waits_for_another_worker(folder, tmp_path, p
     with records.lock(place):
         waiting = python("-m", "skdcore", "train", *cell, "--device", "cpu", "--results", tmp_path, "--budget", "1s")
         try:
-            waiting.communicate(timeout=90)
+            _, err = waiting.communicate(timeout=90)
         except subprocess.TimeoutExpired:
             pytest.fail("it waits for the lock beyond its budget")
-    assert waiting.returncode == 3
+    assert waiting.returncode == 3 and "another process trains this cell; this one waits" in err
 
 
 def test_a_checkpoint_of_other_settings_is_refused_and_kept(fit, stop_after, tiny, tmp_path, monkeypatch):
@@ -400,6 +406,25 @@ def test_a_checkpoint_of_other_settings_is_refused_and_kept(fit, stop_after, tin
     before = checkpoint.read_bytes()
     monkeypatch.setitem(RECIPES, tiny, RECIPES[tiny] | {"lr": 0.01})
     with pytest.raises(ValueError, match=r"checkpoint.pt is of a run with other settings"):
+        fit("vanilla")
+    assert checkpoint.read_bytes() == before
+
+
+@pytest.mark.parametrize("damage", ["empty", "half", "garbage", "of other code"])
+def test_a_damaged_checkpoint_is_named_and_kept(fit, stop_after, tmp_path, damage):
+    stop_after(1)
+    with pytest.raises(Stopped):
+        fit("vanilla")
+    (checkpoint,) = tmp_path.rglob("*.checkpoint.pt")
+    whole = checkpoint.read_bytes()
+    if damage == "of other code":
+        state = torch.load(checkpoint, weights_only=True)
+        state["net"].popitem()
+        torch.save(state, checkpoint)
+    else:
+        checkpoint.write_bytes({"empty": b"", "half": whole[: len(whole) // 2], "garbage": b"no checkpoint"}[damage])
+    before = checkpoint.read_bytes()
+    with pytest.raises(ValueError, match=r"0\.checkpoint\.pt: damaged, or written by other code .*move it away"):
         fit("vanilla")
     assert checkpoint.read_bytes() == before
 
@@ -638,39 +663,34 @@ def test_a_place_taken_by_another_run_is_refused_and_kept(fit, tiny, tmp_path, m
     assert {name: (tmp_path / "results" / name).read_bytes() for name in files(tmp_path / "results")} == before
 
 
-def full_disk(*_, **__):
-    raise OSError(errno.ENOSPC, "No space left on device")
+@contextmanager
+def full_disk():
+    """No file can grow beyond 100,000 bytes: the system stops the writer as a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def half_saved(state, file):
-    file.write_bytes(b"half")
-    full_disk()
-
-
-@pytest.mark.parametrize("name, call", [("os.replace", full_disk), ("torch.save", half_saved)])
-def test_a_full_disk_leaves_no_partial_file_and_the_run_can_be_tried_again(
-    fit, whole, tmp_path, name, call, monkeypatch
-):
+def test_a_full_disk_leaves_no_partial_file_and_the_run_can_be_tried_again(fit, whole, tmp_path):
     record, _ = whole("dsr")
-    with monkeypatch.context() as patch:
-        patch.setattr(name, call)
-        with pytest.raises(OSError, match="No space left"):
-            fit("dsr")
+    with full_disk(), pytest.raises(OSError, match=r"File too large: .*0\.weights\.pt"):
+        fit("dsr")
     assert files(tmp_path / "results") == []
     assert timeless(fit("dsr")) == timeless(record)
 
 
-def test_a_full_disk_keeps_the_checkpoint_before(fit, stop_after, tmp_path, monkeypatch):
+def test_a_full_disk_keeps_the_checkpoint_before(fit, stop_after, tmp_path):
     stop_after(3)
     with pytest.raises(Stopped):
         fit("dsr")
     (checkpoint,) = tmp_path.rglob("*.checkpoint.pt")
     before = checkpoint.read_bytes()
     stop_after(3)
-    with monkeypatch.context() as patch:
-        patch.setattr("torch.save", half_saved)
-        with pytest.raises(OSError, match="No space left"):
-            fit("dsr")
+    with full_disk(), pytest.raises(OSError, match=r"File too large: .*0\.checkpoint\.pt"):
+        fit("dsr")
     assert kinds(tmp_path / "results") == {".checkpoint.pt"} and checkpoint.read_bytes() == before
 
 
