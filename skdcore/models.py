@@ -258,10 +258,12 @@ def network(name, classes, side=32):
     """The network `name` with `classes` outputs, freshly initialised from torch's random state.
 
     `side` is the image side in pixels: below 128 the stem is the CIFAR one, else torchvision's own.
-    Raises ValueError for an unknown name (the near ones are named) or fewer than two classes.
+    Raises ValueError for an unknown name (the near ones are named), fewer than two classes or no pixels.
     """
     if name not in MODELS:
         raise unknown("model", name, MODELS)
     if classes < 2:
         raise ValueError(f"classes={classes}: a classifier needs at least 2")
+    if side < 1:
+        raise ValueError(f"side={side}: an image has at least one pixel")
     return MODELS[name](classes, side).to(memory_format=torch.channels_last)

@@ -1,6 +1,7 @@
 """What a papermill template needs: parameters that are checked, and plain displays."""
 
 import ast
+import os
 import types
 from typing import Union, get_args, get_origin
 
@@ -8,6 +9,7 @@ from IPython import get_ipython
 from IPython.display import Markdown
 
 from skdcore.errors import unknown
+from skdcore.study import ROOT
 
 __all__ = ["Markdown", "parameters"]
 
@@ -18,7 +20,9 @@ def parameters(namespace):
     The parameters are the annotated names of the parameters cell.  Papermill defines whatever it is given,
     and only logs a name that the notebook does not know; here that is an error which names the near ones.
     A text given for a list or number (as papermill's -p gives it) becomes what the annotation says.
+    From then on relative paths start at the project's root, wherever Jupyter was started.
     """
+    os.chdir(ROOT)
     known = namespace["__annotations__"]
     hidden = get_ipython().user_ns_hidden if get_ipython() else {}
     plain = (str, int, float, bool, list, dict, tuple, types.NoneType)

@@ -1,6 +1,7 @@
 """Every template runs through papermill at tiny parameters, is thin, and refuses what it does not know."""
 
 import json
+from pathlib import Path
 
 import nbformat
 import papermill
@@ -86,6 +87,12 @@ def test_texts_become_what_the_annotation_says(given, meant):
     names = namespace(**given)
     parameters(names)
     assert {key: names[key] for key in meant} == meant
+
+
+def test_relative_paths_start_at_the_project_wherever_jupyter_was_started(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    parameters(namespace())
+    assert Path.cwd() == ROOT
 
 
 @pytest.mark.parametrize("given", [{"seeds": "0"}, {"seeds": ["a"]}, {"epochs": 1.5}, {"models": "resnet18"}])

@@ -172,6 +172,7 @@ def test_records_are_read_in_the_order_of_their_paths_and_other_files_are_passed
         records.write(place, cell)
         place.with_suffix(".lock").touch()
         torch.save({}, place.with_suffix(".checkpoint.pt"))
+    records.write(records.path(tmp_path / "teachers", record["run"]), record)  # made again for its weights
     assert [found["run"]["seed"] for found in records.under(tmp_path)] == [0, 1, 2]
 
 

@@ -279,7 +279,7 @@ def test_data_that_cannot_be_read_write_nothing(tmp_path):
     assert not (tmp_path / "results").exists()
 
 
-@pytest.mark.parametrize("device", ["cuda:77", "gpu"])
+@pytest.mark.parametrize("device", ["cuda:77", "gpu", "meta"])
 def test_a_device_that_is_not_there_is_refused_in_words_and_writes_nothing(tiny, tmp_path, device):
     with pytest.raises(ValueError, match=device):
         train(Run(*RUN, "vanilla"), device, results=tmp_path / "results", progress=False)
