@@ -182,21 +182,30 @@ def sentences(table, found, models):
     return "\n\n".join(f"**{model}.** {sentence(table.compare(found, [model]))}" for model in models)
 
 
-def answer(table, results=study.RESULTS):
-    """Does it work?  Three sentences from the verdicts at the paper's scale, or at the small scale until there are."""
+def judged(table, results=study.RESULTS):
+    """The comparison at the paper's scale, or at the small scale until one of the paper's methods has a verdict there.
+
+    Returns the scale's name, the frame of `Experiment.compare`, and those of its rows that have such a verdict.
+    """
     for name in ("paper", "small"):
         frame = table.compare(*study.at_scale(table, name, results))
-        judged = frame[frame["method"].isin(PROPOSED) & frame["low"].notna()]
-        if len(judged):
+        rows = frame[frame["method"].isin(PROPOSED) & frame["low"].notna()]
+        if len(rows):
             break
-    else:
+    return name, frame, rows
+
+
+def answer(table, results=study.RESULTS):
+    """Does it work?  Three sentences from the rows of `judged`."""
+    name, _, rows = judged(table, results)
+    if not len(rows):
         return "**Not known so far.** None of the paper's methods has three seeds yet."
-    better, worse = ((judged["verdict"] == verdict).sum() for verdict in ("better", "worse"))
-    every = better == len(judged) and judged["method"].nunique() == len(PROPOSED)
+    better, worse = ((rows["verdict"] == verdict).sum() for verdict in ("better", "worse"))
+    every = better == len(rows) and rows["method"].nunique() == len(PROPOSED)
     word = "Yes" if every else "In part" if better else "Not shown so far"
     text = f"**{word}.** This rests on the {name} scale ({study.scale(name)['text']}). DRG, DSR and their sum have"
-    text += f" {len(judged)} comparisons with plain training there: gains beyond the noise {better}, losses {worse}"
-    return f"{text}; the mean differences go from {judged['gain'].min():+.2f} to {judged['gain'].max():+.2f} points."
+    text += f" {len(rows)} comparisons with plain training there: gains beyond the noise {better}, losses {worse}"
+    return f"{text}; the mean differences go from {rows['gain'].min():+.2f} to {rows['gain'].max():+.2f} points."
 
 
 def findings(table, miniature):
