@@ -57,7 +57,7 @@ def parser():
     bench = _add(commands, bench_command, "what a step costs, in ratios")
     bench.add_argument("--model", default="resnet18", choices=MODELS, help="default: %(default)s")
     bench.add_argument("--all", action="store_true", help="every network, one after the other")
-    bench.add_argument("--method", nargs="+", help="default: those of Table I, and ols")
+    bench.add_argument("--method", nargs="+", help="default: those of Tables I and IV, and ols")
     bench.add_argument(
         "--minutes", type=float, default=4.3, help="how long a network takes in all (default: %(default)s)"
     )

@@ -47,13 +47,15 @@ FLOORS = {
 def bench(model="resnet18", methods=None, minutes=4.3, device=None, images=2048):
     """What steps of batch 128 cost, as a record to `keep`: a dict of `steps`, `views` and where they were measured.
 
-    `steps` {contender: its seconds and ratio}; the methods are by default Table I's and ols.  They take turns until
-    `minutes` are over, set-up included (but three turns at least); a ratio is the median over turns of a contender's
-    seconds over vanilla's in the same turn, eager over eager, beside its quartiles.  On CUDA also their peak memory in
-    MiB.  `floor`: seconds an epoch of the network alone, where known.  `views` {which: images a second on one thread}.
+    `steps` {contender: its seconds and ratio}; the methods are by default Table I's, ols and Table IV's.  They take
+    turns until `minutes` are over, set-up included (but three turns at least); a ratio is the median over turns of a
+    contender's seconds over vanilla's in the same turn, eager over eager, beside its quartiles.  On CUDA also their
+    peak memory in MiB.  `floor`: seconds an epoch of the network alone, where known.  `views` {which: images a second
+    on one thread}.
     """
     end = time.monotonic() + 60 * minutes
-    device, methods = usable(device), methods or [*study.experiment("table_1").rows, "ols"]
+    device = usable(device)
+    methods = methods or [*study.experiment("table_1").rows, "ols", *study.experiment("table_4").rows]
     data = _random_data(images, device)
     makers = {USUAL: partial(_usual_loop, model, data, device)}
     for method in dict.fromkeys(["vanilla", *map(canonical, methods)]):

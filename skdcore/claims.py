@@ -16,7 +16,10 @@ from skdcore.methods import canonical
 from skdcore.tables import Table
 
 SCALES = ("paper", "small")  # the miniature's characters decide nothing about photographs
-WORDS = {"better": "reproduced", "worse": "contradicted"}  # of a claim; a question of this study keeps better and worse
+WORDS = {  # of a claim; a question of this study keeps better and worse
+    "paper": {"better": "reproduced", "worse": "contradicted"},
+    "small": {"better": "carried over", "worse": "reversed"},  # another network, a shorter run
+}
 FOLDS = {"mean": mean, "min": min, "max": max}
 
 
@@ -120,7 +123,7 @@ def judge(scale, results=study.RESULTS):
     """
     networks, found, rows = study.scale(scale).get("models"), {}, []
     for claim in claims():
-        words = {"": study.MISSING} | ({} if claim.asked else WORDS)
+        words = {"": study.MISSING} | ({} if claim.asked else WORDS[scale])
         for comparison in claim.comparisons:
             table, models = comparison.table, networks or comparison.models
             if table.name not in found:
@@ -142,41 +145,37 @@ def overview(results=study.RESULTS):
     rows = []
     for claim in claims():
         text = f"*This study asks:* {claim.text}" if claim.asked else claim.text
-        row = {"claim": f"`{claim.id}`", "the paper says": f"{text} ({claim.where})"}
-        row |= {"its size": claim.printed(), "its own cells": claim.computed()}
+        row = {"claim": f"`{claim.id}`"}
         for scale, verdicts in judged.items():
             counts = verdicts.get_group(claim.id).value_counts(sort=False)
             row[f"{scale} scale"] = ", ".join(f"{verdict}: {count}" for verdict, count in counts.items())
-        rows.append(row)
+        row |= {"the paper says": f"{text} ({claim.where})"}
+        rows.append(row | {"its size": claim.printed(), "its own cells": claim.computed()})
     caption = (
-        "What the paper claims, in our words; the gains that it prints, in percentage points, and the same computed "
-        "from its own tables; the verdicts here, each with the number of its comparisons."
+        "The verdicts, each with the number of its comparisons; what the paper claims, in our words; the gains that it "
+        "prints, in percentage points, and the same computed from its own tables."
     )
     return Table(pandas.DataFrame(rows), caption, "tab-claims-overview")
 
 
 def scaled(scale, results=study.RESULTS):
-    """A table of the comparisons at a scale; the networks of one that are not yet run share a row."""
+    """A table of the comparisons at a scale that have been run; its caption counts the others."""
     frame = judge(scale, results)
-    frame["ran"] = frame["model"].where(frame["pairs"] > 0)
-    groups = frame.groupby(["claim", "comparison", "table", "ran"], sort=False, dropna=False)
-    shown = pandas.DataFrame([_row(rows) for _, rows in groups])
+    ran = frame[frame["pairs"] > 0]
     text = f"The claims at the {scale} scale ({study.scale(scale)['text']})"
     caption = f"{text}: difference of final accuracies in percentage points, with its 95 % interval, paired by n seeds."
-    return Table(shown, caption, f"tab-claims-{scale}")
+    caption += f" Of {len(frame)} comparisons {len(frame) - len(ran)} are {study.MISSING}."
+    columns = "claim", "comparison", "network", "the paper", "ours", "n", "verdict"
+    rows = [_row(row) for row in ran.itertuples()]
+    return Table(pandas.DataFrame(rows, columns=columns), caption, f"tab-claims-{scale}")
 
 
-def _row(rows):
-    first, cells = rows.iloc[0], rows["cell"].dropna()
-    span = dict.fromkeys((cells.min(), cells.max())) if len(cells) else ()
-    paper = [" to ".join(f"{cell:+.2f}" for cell in span), f"says {first['size']}" if first["size"] else ""]
-    ours = f"{first['gain']:+.2f}" if first["pairs"] else ""
-    if first["pairs"] >= 3:
-        ours += f" ({first['low']:+.2f} to {first['high']:+.2f})"
-    row = {"claim": f"`{first['claim']}`", "comparison": f"{first['comparison']}, {first['table']}"}
-    row |= {"network": first["model"] if len(rows) == 1 else f"{len(rows)} networks"}
-    row |= {"the paper": "; ".join(filter(None, paper)), "ours": ours, "n": str(first["pairs"] or "")}
-    return row | {"verdict": first["verdict"]}
+def _row(row):
+    printed = "" if pandas.isna(row.cell) else f"{row.cell:+.2f}"
+    paper = "; ".join(filter(None, [printed, f"says {row.size}" if row.size else ""]))
+    interval = f" ({row.low:+.2f} to {row.high:+.2f})" if row.pairs >= 3 else ""
+    where = f"{row.comparison}, {row.table}"
+    return f"`{row.claim}`", where, row.model, paper, f"{row.gain:+.2f}{interval}", str(row.pairs), row.verdict
 
 
 def sentence(results=study.RESULTS):
@@ -184,7 +183,7 @@ def sentence(results=study.RESULTS):
     frames = {scale: judge(scale, results).query("not asked") for scale in SCALES}
     scale = next((scale for scale, frame in frames.items() if (frame["pairs"] >= 3).any()), SCALES[-1])
     parts = []
-    for verdict in (*WORDS.values(), study.NOISE, study.FEW):
+    for verdict in (*WORDS[scale].values(), study.NOISE, study.FEW):
         rows = frames[scale][frames[scale]["verdict"] == verdict]
         names = ", ".join(f"`{claim}`" for claim in rows["claim"].unique())
         words = "of fewer than three seeds" if verdict == study.FEW else verdict

@@ -9,19 +9,21 @@ from skdcore.study import MISSING
 
 def gains(frame):
     """Gain over vanilla of each method of a comparison (one model): ours with its interval, the paper's as a cross."""
-    vanilla = frame.loc[frame["method"] == "vanilla", "paper"].astype(float)
     frame = frame[frame["method"] != "vanilla"].iloc[::-1].reset_index(drop=True)
     figure, axes = plt.subplots(figsize=(6.4, 0.8 + 0.4 * len(frame)), layout="constrained")
     axes.axvline(0, color="0.6", linewidth=1)
     for at, row in frame.iterrows():
         if not pandas.isna(row["low"]):
             axes.plot([row["low"], row["high"]], [at, at], color="C0", linewidth=2)
-    axes.plot(frame["gain"].astype(float), frame.index, "o", color="C0", label="ours, 95 % interval")
+    label = "ours, 95 % interval" if frame["low"].notna().any() else "ours"
+    axes.plot(frame["gain"].astype(float), frame.index, "o", color="C0", label=label)
     if frame["gain"].isna().all():
         axes.text(0.5, 0.5, MISSING, transform=axes.transAxes, ha="center", va="center")
-    if frame["paper"].notna().any():
-        axes.plot(frame["paper"].astype(float) - vanilla.iloc[0], frame.index, "x", color="C3", label="the paper's")
-    axes.set(yticks=frame.index, yticklabels=frame["method"], xlabel="gain over vanilla, percentage points")
+    if frame["paper_gain"].notna().any():
+        label = f"the paper's, on {frame['paper_model'][0]}"
+        axes.plot(frame["paper_gain"].astype(float), frame.index, "x", color="C3", label=label)
+    axes.set(yticks=frame.index, yticklabels=frame["method"], ylim=(-0.6, len(frame) - 0.4))
+    axes.set_xlabel("gain over vanilla, percentage points")
     figure.legend(loc="outside upper center", ncols=2, frameon=False)
     return figure
 
@@ -39,6 +41,7 @@ def curves(found):
     left.set(xlabel="epoch", ylabel="accuracy, %")
     right.set(xlabel="epoch", ylabel="loss, mean of the epoch", yscale="log")
     for axes in (left, right):
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.legend(fontsize="small", frameon=False)
     return figure
 
@@ -61,6 +64,7 @@ def learning(found):
                 style = {"color": f"C{at % 10}", "linestyle": "-" if at < 10 else "--"}
                 axes.plot(mean.index + 1, mean, label=f"{method} (n = {len(tests)})", **style)
         axes.set(title=model, xlabel="epoch", ylabel="test accuracy, %")
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.legend(fontsize="small", frameon=False)
     return figure
 
@@ -68,7 +72,8 @@ def learning(found):
 def by_keyword(frame, keywords):
     """Accuracy of each method of a comparison (one model) along a keyword: {method: keyword}, one curve each.
 
-    The default's value is where the method stands without the keyword; vanilla is the grey line.
+    The default's value is where the method stands without the keyword; vanilla is the grey line, its standard
+    deviation the band.
     """
     figure, axes = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
     ticks = set()
@@ -78,9 +83,11 @@ def by_keyword(frame, keywords):
         label = f"{name}, by {keyword}"
         axes.errorbar(chosen["at"], chosen["mean"], chosen["sd"].fillna(0), marker="o", capsize=3, label=label)
         ticks |= set(chosen["at"])
-    vanilla = frame.loc[frame["method"] == "vanilla", "mean"]
-    if vanilla.notna().any():
-        axes.axhline(vanilla.iloc[0], color="0.6", linewidth=1, label="vanilla")
+    (vanilla,) = frame[frame["method"] == "vanilla"].itertuples()
+    if vanilla.n:
+        axes.axhline(vanilla.mean, color="0.6", linewidth=1, label="vanilla")
+    if vanilla.n > 1:
+        axes.axhspan(vanilla.mean - vanilla.sd, vanilla.mean + vanilla.sd, color="0.92")
     axes.set_xscale("symlog", linthresh=0.05)
     axes.set_xticks(sorted(ticks), [f"{tick:g}" for tick in sorted(ticks)])
     axes.minorticks_off()

@@ -65,20 +65,29 @@ class Experiment:
             ours[r["run"]["model"], r["run"]["method"]][r["run"]["seed"]] = r
         return ours
 
+    def printed_gain(self, method, model):
+        """The gain over vanilla that the paper prints for a model, in percentage points, or None."""
+        ours, vanilla = (self.rows[row].get(model) for row in (method, "vanilla"))
+        return None if ours is None or vanilla is None else ours - vanilla
+
     def compare(self, found, models):
         """A row for each model and method: the paper's value, ours (n, mean, sd) and the gain over vanilla.
 
         Accuracies are in percent, of the final epoch on the whole test part; gains in percentage points,
-        paired by seed, with a 95 % t interval where there are at least 3 pairs.  ValueError as in `by_cell`.
+        paired by seed, with a 95 % t interval where there are at least 3 pairs.  `paper_gain` is the paper's gain on
+        the network `paper_model`: the model, or the paper's first where it has not this one; on its data set only.
+        ValueError as in `by_cell`.
         """
         ours = self.by_cell(found, models)
+        same_data = all(record["run"]["dataset"] == self.dataset for record in found)
         rows = []
         for (model, method), by_seed in ours.items():
             accuracies = pandas.Series(accuracy(by_seed), dtype=float)
-            seconds = pandas.Series([r["cost"]["seconds_per_step"] for r in by_seed.values()], dtype=float)
-            row = {"model": model, "method": method, "paper": (self.rows[method] or {}).get(model)}
+            paper_model = model if model in self.columns else self.columns[0]
+            paper_gain = self.printed_gain(method, paper_model) if same_data else None
+            row = {"model": model, "method": method, "paper": self.rows[method].get(model)}
+            row |= {"paper_model": paper_model, "paper_gain": paper_gain}
             row |= {"n": len(by_seed), "mean": accuracies.mean(), "sd": accuracies.std()}
-            row |= {"paper_seconds": self.seconds.get(method), "seconds": seconds.median()}
             vanilla = {} if method == "vanilla" else ours.get((model, "vanilla"), {})
             rows.append(row | paired(accuracy(by_seed), accuracy(vanilla)))
         return pandas.DataFrame(rows)

@@ -1,4 +1,4 @@
-"""The tables and sentences of the pages, made from `Experiment.compare`, from `bench` and from the methods' code."""
+"""The tables of the pages, made from `Experiment.compare`, from `bench` and from the methods' code."""
 
 import inspect
 import re
@@ -7,9 +7,6 @@ import pandas
 
 from skdcore import bench, records, study
 from skdcore.methods import METHODS, signature
-
-PROPOSED = ("drg", "dsr", "drg+dsr")
-SECONDS = {"paper": "paper_seconds", "ours": "seconds"}
 
 
 class Table:
@@ -55,7 +52,7 @@ def finals(found, name):
 
 def costs(record, name):
     """A record of `bench` beside `bench.costs`: what a step of each method costs, measured and counted."""
-    steps, where = pandas.DataFrame.from_dict(record["steps"], orient="index"), record["provenance"]
+    steps = pandas.DataFrame.from_dict(record["steps"], orient="index")
     counted = bench.costs(record["model"], [method for method in steps.index if method != bench.USUAL])
     passes = zip(counted["extra forwards"], counted["extra backwards"], strict=True)
     frame = pandas.DataFrame({"extra passes": [_passes(*pair) for pair in passes]}, index=counted.index)
@@ -66,9 +63,30 @@ def costs(record, name):
     frame["quartiles"] = [f"{low:.2f}–{high:.2f}" for low, high in quartiles]
     frame.insert(0, "method", [row if row == bench.USUAL else f"`{row}`" for row in frame.index])
     text = f"{record['model']}, batch 128, 100 classes; state in numbers kept, for 50,000 images"
+    return Table(frame, f"What a step costs: {text}; {_timed(record)}.", name)
+
+
+def _timed(record):
+    """How a record of `bench` was made, for a caption."""
+    where, turns = record["provenance"], min(step["steps"] for step in record["steps"].values())
     made_on = f"{where['device']}, {_threads(record)}{record['precision']}, torch {where['torch']}"
-    turns = f"times are medians over {steps['steps'].min()} turns"
-    return Table(frame, f"What a step costs: {text}; {turns}, on {made_on}, {where['ended'][:10]}.", name)
+    return f"times are medians over {turns} turns, on {made_on}, {where['ended'][:10]}"
+
+
+def seconds(table, record, name):
+    """The seconds a step that the paper prints for an experiment, beside those of a record of `bench`."""
+    base, steps = "drg+dsr", record["steps"]
+    rows = []
+    for method, printed in table.seconds.items():
+        row = {"method": f"`{method}`", "the paper, s": f"{printed:.3f} (×{printed / table.seconds[base]:.2f})"}
+        row["ours, s"] = study.MISSING
+        if {method, base} <= steps.keys():
+            ratio = steps[method]["over vanilla"] / steps[base]["over vanilla"]
+            row["ours, s"] = f"{steps[method]['seconds a step']:.3f} (×{ratio:.2f})"
+        rows.append(row)
+    text = f"Seconds a step and, in brackets, multiples of `{base}`, whose classifier is behind block 2. The paper's: "
+    text += f"resnet18, on an RTX 3090. Ours: {record['model']}, batch 128; {_timed(record)}."
+    return Table(pandas.DataFrame(rows), text, name)
 
 
 def _passes(forwards, backwards):
@@ -116,24 +134,14 @@ def _threads(record):
 def _long(frame):
     paper = {"paper, %": frame["paper"].map(lambda v: _number(v, ".2f"))} if frame["paper"].notna().any() else {}
     columns = {"method": "`" + frame["method"] + "`"} | paper
-    columns |= {"ours, %": [_ours(row) for row in frame.itertuples()], "n": frame["n"].astype(str)}
+    columns |= {"ours, %": [ours(row) for row in frame.itertuples()], "n": frame["n"].astype(str)}
     columns |= {"gain over vanilla": frame["gain"].map(lambda v: _number(v, "+.2f"))}
-    columns |= {"95 % interval": [_interval(row) for row in frame.itertuples()], "verdict": frame["verdict"]}
-    if frame["paper_seconds"].notna().any():
-        columns |= {f"s a step, {whose}": _relative(frame, key) for whose, key in SECONDS.items()}
+    columns |= {"95 % interval": [interval(row) for row in frame.itertuples()], "verdict": frame["verdict"]}
     return pandas.DataFrame(columns)
 
 
-def _relative(frame, key):
-    """Seconds a step, and in brackets the multiple of the first row of which the paper prints them."""
-    timed = frame["paper_seconds"].notna()
-    seconds, base = frame[key].where(timed), frame.loc[timed, key].iloc[0]
-    ratios = (f" (×{s / base:.2f})" if pandas.notna(base) else "" for s in seconds)
-    return [f"{s:.3f}{ratio}" if pandas.notna(s) else "" for s, ratio in zip(seconds, ratios, strict=True)]
-
-
 def _wide(frame, models):
-    ours = [_ours(row, count=True) if row.n else "–" for row in frame.itertuples()]
+    ours = [ours(row, count=True) if row.n else "–" for row in frame.itertuples()]
     paper = frame["paper"].map(lambda value: _number(value, ".2f"))
     wide = frame.assign(cell=paper + " / " + ours)
     wide = wide.pivot(index="method", columns="model", values="cell").loc[frame["method"].unique(), models]
@@ -141,83 +149,18 @@ def _wide(frame, models):
     return wide.rename_axis("method").reset_index()
 
 
-def _ours(row, count=False):
+def ours(row, count=False):
+    """Our accuracy in a row of a comparison, with its standard deviation and, if asked for, the number of seeds."""
     if not row.n:
         return study.MISSING
     spread = f" ± {row.sd:.2f}" if row.n > 1 else ""
     return f"{row.mean:.2f}{spread}" + (f" (n = {row.n})" if count else "")
 
 
-def _interval(row):
+def interval(row):
+    """The 95 % interval of a row of a comparison; empty where there is none."""
     return "" if pandas.isna(row.low) else f"{row.low:+.2f} to {row.high:+.2f}"
 
 
 def _number(value, form):
     return "" if value is None or pandas.isna(value) else format(value, form)
-
-
-def sentence(frame):
-    """What a comparison of one model shows, in one sentence made from its numbers."""
-    parts = []
-    for verdict, words in (
-        ("better", "better than vanilla beyond the noise"),
-        ("worse", "worse than vanilla beyond the noise"),
-        (study.NOISE, "within the noise of vanilla"),
-        (study.FEW, "of fewer than three seeds, so without a verdict"),
-    ):
-        rows = frame[frame["verdict"] == verdict]
-        if len(rows):
-            parts.append(f"{words}: {', '.join(map(_gain, rows.itertuples()))}")
-    gains = "Gains in percentage points, paired by seed, with 95 % intervals, are"
-    return f"{gains} {'; '.join(parts)}." if parts else "There is nothing to compare with vanilla yet."
-
-
-def _gain(row):
-    interval = "" if pandas.isna(row.low) else f", {_interval(row)}"
-    return f"`{row.method}` ({row.gain:+.2f}{interval})"
-
-
-def sentences(table, found, models):
-    """`sentence` of each model's comparison, as Markdown."""
-    return "\n\n".join(f"**{model}.** {sentence(table.compare(found, [model]))}" for model in models)
-
-
-def judged(table, results=study.RESULTS):
-    """The comparison at the paper's scale, or at the small scale until one of the paper's methods has a verdict there.
-
-    Returns the scale's name, the frame of `Experiment.compare`, and those of its rows that have such a verdict.
-    """
-    for name in ("paper", "small"):
-        frame = table.compare(*study.at_scale(table, name, results))
-        rows = frame[frame["method"].isin(PROPOSED) & frame["low"].notna()]
-        if len(rows):
-            break
-    return name, frame, rows
-
-
-def answer(table, results=study.RESULTS):
-    """Does it work?  Three sentences from the rows of `judged`."""
-    name, _, rows = judged(table, results)
-    if not len(rows):
-        return "**Not known so far.** None of the paper's methods has three seeds yet."
-    better, worse = ((rows["verdict"] == verdict).sum() for verdict in ("better", "worse"))
-    every = better == len(rows) and rows["method"].nunique() == len(PROPOSED)
-    word = "Yes" if every else "In part" if better else "Not shown so far"
-    text = f"**{word}.** This rests on the {name} scale ({study.scale(name)['text']}). DRG, DSR and their sum have"
-    text += f" {len(rows)} comparisons with plain training there: gains beyond the noise {better}, losses {worse}"
-    return f"{text}; the mean differences go from {rows['gain'].min():+.2f} to {rows['gain'].max():+.2f} points."
-
-
-def findings(table, miniature):
-    """What the records say of an experiment at each scale: a Markdown list, an item a scale and model."""
-    items = []
-    for name in ("paper", "small", "miniature"):
-        found, models = study.at_scale(table, name, miniature if name == "miniature" else study.RESULTS)
-        text = f"**The {name} scale** ({study.scale(name)['text']})"
-        if not found:
-            items.append(f"{text}: {study.MISSING}.")
-        for model in dict.fromkeys(record["run"]["model"] for record in found):
-            frame = table.compare(found, [model])
-            vanilla = _ours(next(frame[frame["method"] == "vanilla"].itertuples()))
-            items.append(f"{text}, `{model}`: vanilla reaches {vanilla} %. {sentence(frame)}")
-    return "\n".join(f"- {item}" for item in items)

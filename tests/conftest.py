@@ -17,6 +17,7 @@ from PIL import Image
 import skdcore.data
 import skdcore.methods
 import skdcore.train
+from skdcore import records
 from skdcore.data import DATASETS, Data, glyphs
 from skdcore.models import network
 from skdcore.step import Step
@@ -83,6 +84,31 @@ def stop_after(monkeypatch):
         monkeypatch.setattr(skdcore.train, "stop_signals", stop_signals)
 
     return stop_after
+
+
+@pytest.fixture
+def ran(tmp_path):
+    """Writes records of a scale, {method: accuracies of seeds 0, 1, ..}, and gives their folder.
+
+    Accuracy and the variance of probabilities rise from epoch to epoch, the variance of logits falls.
+    """
+
+    def ran(model="resnet18", epochs=200, **accuracies):
+        for method, values in accuracies.items():
+            for seed, accuracy in enumerate(values):
+                settings = Run("cifar100", model, method, seed, epochs, "bf16").settings()
+                final = dict.fromkeys("nll ece entropy p_true".split(), 0.5) | {"accuracy": accuracy}
+                rising = [accuracy * (epoch + 1) / epochs for epoch in range(epochs)]
+                curve = dict.fromkeys("lr train test var_probs".split(), rising)
+                curve |= {"var_logits": rising[::-1], "loss": {}}
+                cost = dict.fromkeys("seconds_per_step seconds params_trained params_deployed peak_memory".split(), 60)
+                made = dict.fromkeys("torch device threads code data_sha256 started ended".split(), "x")
+                record = {"run": settings, "state": "finished", "final": final, "curve": curve, "cost": cost}
+                record |= {"best": {"accuracy": accuracy, "epoch": epochs}, "provenance": made}
+                records.write(records.path(tmp_path, settings), record)
+        return tmp_path
+
+    return ran
 
 
 @pytest.fixture(scope="session")

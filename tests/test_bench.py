@@ -91,11 +91,11 @@ def test_bench_times_every_contender_also_one_that_has_a_teacher(record):
     assert {"device", "threads", "torch", "ended"} <= record["provenance"].keys()
 
 
-def test_bench_times_by_default_the_rows_of_table_1_and_ols(monkeypatch):
+def test_bench_times_by_default_the_rows_of_tables_1_and_4_and_ols(monkeypatch):
     for part in ("_usual_loop", "_ours", "_views"):
         monkeypatch.setattr(f"skdcore.bench.{part}", lambda *_: pandas.DataFrame())
     monkeypatch.setattr("skdcore.bench._turns", lambda contenders, *_: pandas.DataFrame(index=list(contenders)))
-    assert set(bench(images=B)["steps"]) == {USUAL, "ols", *experiment("table_1").rows}
+    assert set(bench(images=B)["steps"]) == {USUAL, "ols", *experiment("table_1").rows, *experiment("table_4").rows}
 
 
 def test_a_record_of_bench_is_kept_whole_or_not_at_all(record, tmp_path):

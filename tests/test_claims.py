@@ -3,33 +3,11 @@
 import nbformat
 import pytest
 
-from skdcore import claims, figures, records, study, tables
+from skdcore import claims, study
 from skdcore.claims import Comparison
 from skdcore.study import ROOT, experiment
-from skdcore.train import Run
 
 COMMITTED = {claim.id: claim for claim in claims.claims()}
-CELL = {"epochs": 200, "precision": "bf16"}
-
-
-@pytest.fixture
-def ran(tmp_path):
-    """Writes records of ResNet18 at the paper's scale, {method: accuracies of seeds 0, 1, ..}; gives their folder."""
-
-    def ran(**accuracies):
-        for method, values in accuracies.items():
-            for seed, accuracy in enumerate(values):
-                settings = Run("cifar100", "resnet18", method, seed, **CELL).settings()
-                final = dict.fromkeys("nll ece entropy p_true".split(), 0.5) | {"accuracy": accuracy}
-                curve = dict.fromkeys("lr train test var_logits var_probs".split(), [accuracy] * 200) | {"loss": {}}
-                cost = dict.fromkeys("seconds_per_step seconds params_trained params_deployed peak_memory".split(), 60)
-                made = dict.fromkeys("torch device threads code data_sha256 started ended".split(), "x")
-                record = {"run": settings, "state": "finished", "final": final, "curve": curve, "cost": cost}
-                record |= {"best": {"accuracy": accuracy, "epoch": 200}, "provenance": made}
-                records.write(records.path(tmp_path, settings), record)
-        return tmp_path
-
-    return ran
 
 
 @pytest.mark.parametrize(
@@ -50,39 +28,28 @@ def test_the_interval_of_paired_seeds_gives_the_verdict(ran, vanilla, drg, verdi
     assert ("1 reproduced (`drg`)" in claims.sentence(results)) == (verdict == "reproduced")
 
 
+def test_at_another_scale_a_claim_is_carried_over_or_reversed(ran):
+    results = ran("resnet10_w16", 12, vanilla=[52.0, 52.2, 52.4], drg=[54.0, 54.3, 54.3], dsr=[51.0, 51.1, 51.4])
+    frame = claims.judge("small", results).query("table == 'Table I'").set_index("claim")
+    assert (frame.loc["drg", "verdict"], frame.loc["dsr", "verdict"]) == ("carried over", "reversed")
+    assert "1 carried over (`drg`), 1 reversed (`dsr`)" in claims.sentence(results)
+
+
+def test_a_table_of_claims_holds_what_has_been_run_and_counts_the_rest(ran):
+    shown = claims.scaled("paper", ran(vanilla=[77.0, 77.2, 77.4], drg=[79.0, 79.3, 79.3]))
+    assert shown.frame[["claim", "network", "n", "verdict"]].values.tolist() == [
+        ["`drg`", "resnet18", "3", "reproduced"]
+    ]
+    assert shown.frame["ours"][0].startswith("+2.00 (") and shown.frame["the paper"][0] == "+1.78"
+    count = len(claims.judge("paper"))
+    assert shown.caption.endswith(f"Of {count} comparisons {count - 1} are not yet run.")
+
+
 def test_a_question_of_this_study_is_answered_with_better_and_worse_and_counts_as_no_claim(ran):
     results = ran(ls=[78.0, 78.2, 78.4], dsr=[77.0, 77.1, 77.4])
     frame = claims.judge("paper", results)
     assert frame.loc[frame["verdict"] == "worse", "comparison"].tolist() == ["`dsr` over `ls`"]
-    assert "0 reproduced, 0 contradicted" in claims.sentence(results)
-
-
-@pytest.mark.parametrize(
-    ("accuracies", "answer"),
-    [
-        ({}, "**Not known so far.**"),
-        ({"vanilla": [77.0, 77.2], "drg": [79.0, 79.3]}, "**Not known so far.**"),
-        ({"vanilla": [77.0, 77.2, 77.4], "drg": [77.5, 76.9, 77.6]}, "**Not shown so far.**"),
-        ({"vanilla": [77.0, 77.2, 77.4], "drg": [79.0, 79.3, 79.3], "dsr": [76.0, 76.1, 76.4]}, "**In part.**"),
-        ({"vanilla": [77.0, 77.2, 77.4], "drg": [79.0, 79.3, 79.3]}, "**In part.**"),
-        ({"vanilla": [77.0, 77.2, 77.4]} | dict.fromkeys(("drg", "dsr", "drg+dsr"), [79.0, 79.3, 79.3]), "**Yes.**"),
-    ],
-)
-def test_the_books_first_words_are_the_answer_that_the_records_give(ran, accuracies, answer):
-    text = tables.answer(experiment("table_1"), ran(**accuracies))
-    assert text.startswith(answer)
-    judged = sum(len(values) > 2 for method, values in accuracies.items() if method != "vanilla")
-    assert f"have {judged} comparisons" in text or not judged
-
-
-def test_a_sentence_has_a_gain_for_each_method_that_ran_with_its_interval_where_there_is_one(ran):
-    table = experiment("table_1")
-    results = ran(vanilla=[77.0, 77.2, 77.4], drg=[79.0, 79.3, 79.3], dlb=[79.6])
-    frame = table.compare(*study.at_scale(table, "paper", results)).query("model == 'resnet18'")
-    text, row = tables.sentence(frame), frame.set_index("method").loc["drg"]
-    assert f"better than vanilla beyond the noise: `drg` (+2.00, {row.low:+.2f} to {row.high:+.2f})" in text
-    assert text.endswith("of fewer than three seeds, so without a verdict: `dlb` (+2.60).")
-    assert tables.sentence(table.compare([], ["resnet18"])) == "There is nothing to compare with vanilla yet."
+    assert "0 carried over, 0 reversed" in claims.sentence(results), "no claim has a verdict at the paper's scale"
 
 
 def test_rivals_are_taken_together_over_the_seeds_that_all_have():
@@ -118,15 +85,6 @@ def test_a_claim_of_rows_or_models_that_do_not_exist_is_refused(monkeypatch, giv
     monkeypatch.setattr(study, "claims", lambda: [{"id": "x", "says": "x", "where": "x", "comparisons": [given]}])
     with pytest.raises(ValueError, match=match):
         claims.claims()
-
-
-def test_learning_curves_are_means_over_seeds_and_say_when_there_are_none(ran):
-    table = experiment("table_1")
-    found, _ = study.at_scale(table, "paper", ran(vanilla=[77.0, 77.2], drg=[78.0]))
-    (axes,) = figures.learning(found).axes
-    assert [line.get_label() for line in axes.lines] == ["vanilla (n = 2)", "drg (n = 1)"]
-    assert [line.get_ydata()[-1] for line in axes.lines] == [pytest.approx(77.1), 78.0]
-    assert [text.get_text() for text in figures.learning([]).axes[0].texts] == ["not yet run"]
 
 
 def test_claims_have_names_of_their_own_and_sizes_that_can_be_computed():
