@@ -110,7 +110,7 @@ def train(
         if record := records.find(results, settings, data_sha256):  # another worker was faster
             return record
         training.checkpoint = place.with_suffix(".checkpoint.pt")
-        training.provenance = {"data_sha256": data_sha256, "started": now(), "code": CODE}
+        training.provenance["data_sha256"] = data_sha256
         if taught_by:
             training.provenance["teachers"] = {name: fingerprint(net) for name, net in taught_by.items()}
         training.resume()
@@ -219,6 +219,7 @@ class Training:
     def __init__(self, settings, train, test, device, teachers=None, eager=False):
         self.settings, self.train, self.test, self.device = settings, train, test, device
         self.teachers = teachers
+        self.provenance = {"started": now(), "code": CODE}
         self.capture = Capture(self.step, self.state, device) if device.type == "cuda" and not eager else None
         torch.manual_seed(settings["seed"])
         self.net = network(settings["model"], len(train.classes), train.side).to(device)

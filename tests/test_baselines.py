@@ -497,7 +497,7 @@ def data(n=24, classes=4, **augment):
 def training(name, parts, precision="fp32"):
     settings = Run("glyphs", "resnet10_w16", name, epochs=2, precision=precision).settings("cpu", parts[0])
     made = Training(settings | {"batch": 8}, *parts, torch.device("cpu"))
-    made.provenance = {"data_sha256": "of the test"}
+    made.provenance["data_sha256"] = "of the test"
     made.net.train()
     return made
 
