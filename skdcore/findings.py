@@ -55,7 +55,7 @@ def by_scale(table, miniature):
         for model in dict.fromkeys(record["run"]["model"] for record in found):
             frame = table.compare(found, [model])
             vanilla = ours(next(frame[frame["method"] == "vanilla"].itertuples()))
-            verdicts = _by_verdict(frame, lambda row: f"`{row.method}`")
+            verdicts = _by_verdict(frame, lambda row: f"`{row.method}`") or study.MISSING
             items.append(f"{text}, `{model}`: vanilla reaches {vanilla} %. {fit(found, model)} The others: {verdicts}.")
     return "\n".join(f"- {item}" for item in items)
 
