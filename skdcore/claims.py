@@ -13,7 +13,7 @@ import pandas
 from skdcore import study
 from skdcore.errors import unknown
 from skdcore.methods import canonical
-from skdcore.tables import Table
+from skdcore.tables import Table, interval
 
 SCALES = ("paper", "small")  # the miniature's characters decide nothing about photographs
 WORDS = {  # of a claim; a question of this study keeps better and worse
@@ -173,9 +173,9 @@ def scaled(scale, results=study.RESULTS):
 def _row(row):
     printed = "" if pandas.isna(row.cell) else f"{row.cell:+.2f}"
     paper = "; ".join(filter(None, [printed, f"says {row.size}" if row.size else ""]))
-    interval = f" ({row.low:+.2f} to {row.high:+.2f})" if row.pairs >= 3 else ""
+    ours = " ".join(filter(None, [f"{row.gain:+.2f}", interval(row) and f"({interval(row)})"]))
     where = f"{row.comparison}, {row.table}"
-    return f"`{row.claim}`", where, row.model, paper, f"{row.gain:+.2f}{interval}", str(row.pairs), row.verdict
+    return f"`{row.claim}`", where, row.model, paper, ours, str(row.pairs), row.verdict
 
 
 def sentence(results=study.RESULTS):
