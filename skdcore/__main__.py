@@ -12,8 +12,9 @@ import torch
 
 from skdcore import records
 from skdcore.errors import Stopped
-from skdcore.methods import METHODS, signature
+from skdcore.methods import METHODS
 from skdcore.models import MODELS
+from skdcore.sums import signature
 from skdcore.sweep import sweep
 from skdcore.train import Run, outcome, prepare, train
 

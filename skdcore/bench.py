@@ -21,10 +21,11 @@ from skdcore import records, study
 from skdcore.data import MEAN, STD, Data
 from skdcore.losses import cross_entropy
 from skdcore.machine import kernels, provenance, usable
-from skdcore.methods import METHODS, build, canonical, teachers
+from skdcore.methods import METHODS, build, canonical
 from skdcore.models import MODELS, network
 from skdcore.progress import Line
 from skdcore.step import Step
+from skdcore.sums import teachers
 from skdcore.train import Run, rehearsal
 from skdcore.vision import torchvision
 

@@ -3,8 +3,8 @@
 import matplotlib.pyplot as plt
 import pandas
 
-from skdcore.methods import keywords_of, parse
 from skdcore.study import MISSING
+from skdcore.sums import keywords_of, parse
 
 
 def gains(frame):

@@ -3,6 +3,7 @@
 import hashlib
 import platform
 import resource
+import subprocess
 import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,7 +13,21 @@ import torch
 
 from skdcore.errors import unknown
 
-CODE = hashlib.sha256(b"".join(f.read_bytes() for f in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()[:12]
+HERE = Path(__file__).parent
+CODE = hashlib.sha256(b"".join(f.read_bytes() for f in sorted(HERE.glob("*.py")))).hexdigest()[:12]
+
+
+def _git(*words):
+    """What git says of this checkout, or None outside of one."""
+    try:
+        return subprocess.run(["git", *words], cwd=HERE, check=True, capture_output=True, text=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+# As they are when the process begins: both the code that runs and what a record says of it.
+COMMIT = _git("rev-parse", "HEAD") if _git("ls-files", "machine.py") else None  # installed elsewhere: no commit
+CLEAN = COMMIT and not _git("status", "--porcelain", "--untracked-files=no")
 
 
 def usable(name=None):
@@ -41,13 +56,15 @@ def kernels():
 
 
 def provenance(device):
-    """What made a number: versions, device, threads and a hash of this package's code; no host's name."""
+    """What made a number: versions, device, threads, commit and a hash of the code; no host's name."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
     return {
         "torch": torch.__version__,
         "python": platform.python_version(),
         "device": name,
         "threads": torch.get_num_threads(),
+        "commit": COMMIT,
+        "clean": CLEAN,
         "code": CODE,
         "ended": now(),
     }

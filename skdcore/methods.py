@@ -9,32 +9,19 @@ holds the label loss itself, so that `build` does not add L_CE; `@method(view=Tr
 `images -> images` that adorns every view of the step.
 """
 
-import ast
-import inspect
-import json
 from functools import partial
-from typing import Literal, NamedTuple, NewType, get_args
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from skdcore.errors import unknown
 from skdcore.losses import cross_entropy, kl, softmax
 from skdcore.models import Bottleneck, Pyramid
 from skdcore.step import full
+from skdcore.sums import METHODS, Sum, build, canonical, method
 
-METHODS = {}
-Sum = NewType("Sum", str)  # the text of a sum, as a keyword's value
-
-
-def method(function=None, *, labels=False, view=False):
-    """Registers a method under its function's name."""
-    if function is None:
-        return partial(method, labels=labels, view=view)
-    function.labels, function.view = labels, view
-    METHODS[function.__name__] = function
-    return function
+__all__ = ["METHODS", "build", "canonical"]  # and each method below
 
 
 def onehot(y, z):
@@ -322,143 +309,3 @@ def cutout(x, n=1, size=None):
     row, column = ((f <= at) & (at < f + size) for f, at in zip(first, steps, strict=True))
     hole = (row[:, :, :, None] & column[:, :, None, :]).any(dim=1, keepdim=True)
     return torch.where(hole, 0, x)
-
-
-class Term(NamedTuple):
-    """One term of a sum: the method, the keywords that differ from its defaults, and its canonical text."""
-
-    function: object
-    keywords: dict
-    text: str
-
-
-def keywords_of(function):
-    """{keyword: default} of a method, in signature order."""
-    return {p.name: p.default for p in list(inspect.signature(function).parameters.values())[1:]}
-
-
-def signature(function):
-    """A method with its keywords and their defaults, such as "ls(eps=0.1)"."""
-    return f"{function.__name__}({', '.join(f'{k}={v!r}' for k, v in keywords_of(function).items())})"
-
-
-def parse(name):
-    """A sum such as "drg(k=1)+dsr" as a list of terms, views first, written order otherwise.
-
-    Raises ValueError for anything that is not a sum of known methods with literal keywords, for a term
-    twice, and for two methods that both hold the label loss.  Nothing in the text is ever evaluated.
-    """
-    try:
-        tree = ast.parse(name.strip(), mode="eval").body
-    except (AttributeError, SyntaxError, ValueError, RecursionError, MemoryError):
-        raise ValueError(f"not a sum of methods: {name!r}; write for example drg(k=1)+dsr") from None
-    terms = [_term(node, name) for node in _summands(tree)]
-    texts = [term.text for term in terms]
-    if twice := {text for text in texts if texts.count(text) > 1}:
-        raise ValueError(f"{' and '.join(sorted(twice))} stands twice in {name!r}")
-    holders = [term.text for term in terms if term.function.labels]
-    if len(holders) > 1:
-        raise ValueError(f"{' and '.join(holders)} each hold the label loss; a sum takes one of them")
-    return sorted(terms, key=lambda term: not term.function.view)
-
-
-def canonical(name):
-    """The one text of a sum: views first, defaults dropped, keywords in signature order."""
-    terms = parse(name)
-    if len(terms) > 1:  # build adds the label loss by itself
-        terms = [term for term in terms if term.text != "vanilla"]
-    return "+".join(term.text for term in terms)
-
-
-def teachers(name):
-    """The sums, in canonical form, whose networks must be trained before `name` is."""
-    return [
-        (keywords_of(term.function) | term.keywords)[keyword]
-        for term in parse(name)
-        for keyword, kind in inspect.get_annotations(term.function).items()
-        if kind is Sum
-    ]
-
-
-def build(name):
-    """The sum as a function `Step -> {term: loss}`, whose values add up to the loss of the step.
-
-    Where no term holds the label loss, "vanilla" (equation (2)) comes first, once.
-    """
-    terms = parse(name)
-    adornments = [partial(term.function, **term.keywords) for term in terms if term.function.view]
-    terms = [term for term in terms if not term.function.view]
-    if not any(term.function.labels for term in terms):
-        terms.insert(0, Term(vanilla, {}, "vanilla"))
-
-    def losses(s):
-        s.adornments = adornments
-        result = {}
-        for term in terms:
-            s.term = term.text
-            result[term.text] = term.function(s, **term.keywords)
-        return result
-
-    return losses
-
-
-def _summands(node):
-    right = []
-    while isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-        right.append(node.right)
-        node = node.left
-    return [node, *reversed(right)]
-
-
-def _term(node, name):
-    call = node if isinstance(node, ast.Call) else ast.Call(node, [], [])
-    if not isinstance(call.func, ast.Name) or call.args:
-        raise ValueError(f"not a method with keywords: {ast.unparse(node)!r} in {name!r}")
-    if call.func.id not in METHODS:
-        raise unknown("method", call.func.id, METHODS)
-    function = METHODS[call.func.id]
-    defaults, given = keywords_of(function), {}
-    for keyword in call.keywords:
-        if keyword.arg not in defaults:
-            raise unknown(f"keyword of {function.__name__}", keyword.arg, defaults)
-        if keyword.arg in given:
-            raise ValueError(f"{function.__name__} has {keyword.arg} twice in {name!r}")
-        given[keyword.arg] = _value(keyword, defaults[keyword.arg], function)
-    given = {k: given[k] for k in defaults if k in given and given[k] != defaults[k]}
-    text = ",".join(f"{k}={_text(v)}" for k, v in given.items())
-    return Term(function, given, f"{function.__name__}({text})" if text else function.__name__)
-
-
-def _value(keyword, default, function):
-    """The keyword's literal, of the default's own type (an int may stand for a float)."""
-    owner = function.__name__
-    try:
-        value = ast.literal_eval(keyword.value)
-        if isinstance(default, float) and type(value) is int:
-            value = float(value)
-    except (ValueError, TypeError, RecursionError, OverflowError):
-        raise ValueError(
-            f"{owner}({keyword.arg}=...) takes a plain value, not {ast.unparse(keyword.value)!r}"
-        ) from None
-    kind = int if default is None else type(default)
-    if default is None and value is None:
-        return None
-    if type(value) is not kind or value in (float("inf"), float("-inf")):
-        raise ValueError(f"{owner}({keyword.arg}={value!r}): {keyword.arg} takes {kind.__name__}, such as {default!r}")
-    annotation = inspect.get_annotations(function).get(keyword.arg)
-    if (words := get_args(annotation)) and value not in words:
-        raise unknown(f"{keyword.arg} of {owner}", value, words)
-    return _teacher(value) if annotation is Sum else value
-
-
-def _teacher(name):
-    """The canonical text of a teacher's sum.  Raises ValueError if it takes a teacher itself."""
-    if teachers(name):
-        raise ValueError(f"a teacher takes no teacher itself: teacher={name!r}; name a sum without kd")
-    return canonical(name)
-
-
-def _text(value):
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return json.dumps(value) if isinstance(value, str) else repr(value)

@@ -193,12 +193,19 @@ def _resnet(base, side):
 
 
 class _Narrow(resnet.ResNet):
-    """torchvision's ResNet at a quarter of its widths: 16, 32, 64, 128."""
+    """torchvision's ResNet with the widths `width` times 1, 2, 4, 8 in place of 64 times those."""
+
+    def __init__(self, block, layers, width, classes):
+        self.width = width
+        super().__init__(block, layers, num_classes=classes)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.fc = nn.Linear(8 * width, classes)
+        self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
 
     def _make_layer(self, block, planes, blocks, **kwargs):
         if planes == 64:
-            self.inplanes = 16
-        return super()._make_layer(block, planes // 4, blocks, **kwargs)
+            self.inplanes = self.width
+        return super()._make_layer(block, planes * self.width // 64, blocks, **kwargs)
 
 
 def resnet18(classes, side):
@@ -242,16 +249,22 @@ def densenet121(classes, side):
     return Network(base, blocks, top, (256, 512, 1024))
 
 
+def _resnet10(width, classes, side):
+    return _resnet(_Narrow(resnet.BasicBlock, [1, 1, 1, 1], width, classes), side)
+
+
 def resnet10_w16(classes, side):
     """The small network of this study: one basic block a stage, widths 16 to 128."""
-    base = _Narrow(resnet.BasicBlock, [1, 1, 1, 1], num_classes=classes)
-    base.bn1 = nn.BatchNorm2d(16)
-    base.fc = nn.Linear(128, classes)
-    base.conv1 = nn.Conv2d(3, 16, 7, stride=2, padding=3, bias=False)
-    return _resnet(base, side)
+    return _resnet10(16, classes, side)
 
 
-MODELS = {make.__name__: make for make in (resnet18, resnet50, resnet101, resnext50_32x4d, densenet121, resnet10_w16)}
+def resnet10_w32(classes, side):
+    """The same at twice the widths, 32 to 256."""
+    return _resnet10(32, classes, side)
+
+
+PAPERS = (resnet18, resnet50, resnet101, resnext50_32x4d, densenet121)
+MODELS = {make.__name__: make for make in (*PAPERS, resnet10_w16, resnet10_w32)}
 
 
 def network(name, classes, side=32):

@@ -32,7 +32,7 @@ def _object(required, **properties):
 SCHEMA = _object(
     "run state provenance",
     run=_object(
-        "dataset model method seed epochs precision batch lr momentum weight_decay gamma milestones",
+        "dataset model method seed epochs precision batch lr momentum weight_decay gamma milestones score_every",
         **dict.fromkeys("dataset model method".split(), TEXT),
         seed={"type": "integer", "minimum": 0},
         epochs={"type": "integer", "minimum": 1},
@@ -43,13 +43,13 @@ SCHEMA = _object(
     final=_object(
         "accuracy nll ece entropy p_true",
         accuracy={"type": "number", "minimum": 0, "maximum": 100},
-        **dict.fromkeys("nll ece entropy p_true".split(), NUMBER),
+        **dict.fromkeys("nll ece entropy p_true temperature nll_scaled ece_scaled train_accuracy".split(), NUMBER),
     ),
     best=_object("accuracy epoch", accuracy=NUMBER, epoch={"type": "integer"}),
     curve=_object(
-        "loss lr train test var_logits var_probs",
+        "loss lr train scored test var_logits var_probs",
         loss={"type": "object", "additionalProperties": SERIES},
-        **dict.fromkeys("lr train test var_logits var_probs".split(), SERIES),
+        **dict.fromkeys("lr train scored test var_logits var_probs".split(), SERIES),
     ),
     cost=_object("seconds_per_step seconds params_trained params_deployed peak_memory"),
     provenance=_object("torch device threads code data_sha256 started ended"),
@@ -67,9 +67,14 @@ def check(record, where):
         FORM(record)
     except ValueError as error:
         raise ValueError(f"{where}: not a record: {error}") from None
-    lengths = {len(series) for key, series in record.get("curve", {}).items() if key != "loss"}
-    if record["state"] == "finished" and lengths != {record["run"]["epochs"]}:
-        raise ValueError(f"{where}: not a record: a curve does not have one point for each epoch")
+    if record["state"] == "finished":
+        curve, epochs = record["curve"], record["run"]["epochs"]
+        if {len(curve["lr"]), len(curve["train"])} != {epochs}:
+            raise ValueError(f"{where}: not a record: a curve does not have one point for each epoch")
+        if {len(curve[key]) for key in ("test", "var_logits", "var_probs")} != {len(curve["scored"])}:
+            raise ValueError(f"{where}: not a record: a curve does not have one point for each epoch that was scored")
+        if curve["scored"][-1:] != [epochs]:
+            raise ValueError(f"{where}: not a record: the last epoch was not scored")
     return record
 
 

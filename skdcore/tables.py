@@ -6,7 +6,8 @@ import re
 import pandas
 
 from skdcore import bench, records, study
-from skdcore.methods import METHODS, signature
+from skdcore.methods import METHODS
+from skdcore.sums import signature
 
 
 class Table:

@@ -11,24 +11,20 @@ from math import inf, isfinite
 from pathlib import Path
 from pickle import UnpicklingError
 
+import numpy as np
 import torch
 
 from skdcore import measures, records
 from skdcore.capture import Capture
-from skdcore.data import DATASETS, checksum, load_cached
+from skdcore.data import checksum, load_run
+from skdcore.datasets import entry
 from skdcore.errors import Stopped, unknown
-from skdcore.machine import CODE, kernels, now, peak_memory, provenance, usable
-from skdcore.methods import build, canonical, teachers
+from skdcore.machine import CLEAN, CODE, COMMIT, kernels, now, peak_memory, provenance, usable
+from skdcore.methods import build, canonical
 from skdcore.models import MODELS, network
 from skdcore.progress import Line
 from skdcore.step import Step
-
-SGD = {"lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4}
-RECIPES = {  # section V-A; milestones are fractions of the run
-    "cifar100": SGD | {"epochs": 200, "batch": 128, "gamma": 0.2, "milestones": [0.3, 0.6, 0.8]},
-    "glyphs": SGD | {"lr": 0.05, "epochs": 4, "batch": 32, "gamma": 0.2, "milestones": [0.3, 0.6, 0.8]},
-}
-OTHERS = SGD | {"epochs": 200, "batch": 128, "gamma": 0.1, "milestones": [0.5, 0.75]}  # Q8
+from skdcore.sums import teachers
 
 
 @dataclass(frozen=True)
@@ -47,8 +43,7 @@ class Run:
     precision: str | None = None
 
     def __post_init__(self):
-        if self.dataset not in DATASETS and not self.dataset.startswith("folder:"):
-            raise unknown("data set", self.dataset, [*DATASETS, "folder:PATH"])
+        object.__setattr__(self, "dataset", entry(self.dataset).name)
         if self.model not in MODELS:
             raise unknown("model", self.model, MODELS)
         if self.precision not in (None, "fp32", "bf16"):
@@ -57,16 +52,13 @@ class Run:
             if value is not None and (type(value) is not int or value < least):
                 raise ValueError(f"{name}={value!r}: a whole number of at least {least}")
         object.__setattr__(self, "method", canonical(self.method))
-        if self.dataset.startswith("folder:"):  # one text for each folder, true in every process
-            folder = Path(self.dataset.removeprefix("folder:")).resolve()
-            object.__setattr__(self, "dataset", f"folder:{folder}")
 
     def settings(self, device="cpu", train=None):
         """Every parameter of the run with its defaults resolved: `run` of its record.
 
         Given the training part, the batch is 64 for large images and never larger than the part.
         """
-        settings = asdict(self) | RECIPES.get(self.dataset, OTHERS)
+        settings = asdict(self) | entry(self.dataset).recipe
         settings["epochs"] = self.epochs or settings["epochs"]
         settings["precision"] = self.precision or ("bf16" if torch.device(device).type == "cuda" else "fp32")
         if train:
@@ -92,7 +84,7 @@ def train(
     Bad arguments raise ValueError and write nothing.
     """
     device, deadline = usable(device), time.monotonic() + budget
-    parts = load_cached(run.dataset, root, device)
+    parts = load_run(run, root, device)
     settings, data_sha256 = run.settings(device, parts[0]), checksum(*parts)
     place = records.path(results, settings)
     if record := records.find(results, settings, data_sha256):
@@ -124,11 +116,14 @@ def train(
 
 
 def keep(training, place):
-    """Leaves beside the record, in half precision, the plain network's weights and its logits of the test part."""
+    """Leaves beside the record its images' scores and, in half precision, the plain network's weights and logits."""
     weights = training.net.base.state_dict()
     for name, tensors in (("weights", weights), ("logits", {"logits": training.logits})):
         half = {key: (t.half() if t.is_floating_point() else t).cpu() for key, t in tensors.items()}
         save(half, place.with_suffix(f".{name}.pt"))
+    scores = BytesIO()
+    np.savez_compressed(scores, **measures.by_image(training.logits, training.test.labels))
+    records.atomically(place.with_suffix(".images.npz"), scores.getbuffer())
 
 
 def save(state, file):
@@ -144,7 +139,7 @@ def teacher(run, device, root, results, **how):
     A record whose weights are not beside it, as in a fresh clone, is left alone, and its run trained anew under
     <results>/teachers.  `how` are further keywords of `train`.  Raises ValueError if the run failed.
     """
-    parts = load_cached(run.dataset, root, device)
+    parts = load_run(run, root, device)
     settings = run.settings(device, parts[0])
     place = records.path(results, settings)
     if place.exists() and not place.with_suffix(".weights.pt").exists():
@@ -187,10 +182,10 @@ def prepare(runs, device=None, root=None, results="results"):
     device = usable(device)
     found, checksums, rehearsed = {}, {}, set()
     for run in runs:
-        parts = load_cached(run.dataset, root, device)
-        if run.dataset not in checksums:
-            checksums[run.dataset] = checksum(*parts)
-        if record := records.find(results, run.settings(device, parts[0]), checksums[run.dataset]):
+        parts = load_run(run, root, device)
+        if parts[0] not in checksums:
+            checksums[parts[0]] = checksum(*parts)
+        if record := records.find(results, run.settings(device, parts[0]), checksums[parts[0]]):
             found[run] = record
         elif (alike := replace(run, seed=0)) not in rehearsed:
             rehearsal(run, *parts, device)
@@ -219,7 +214,7 @@ class Training:
     def __init__(self, settings, train, test, device, teachers=None, eager=False):
         self.settings, self.train, self.test, self.device = settings, train, test, device
         self.teachers = teachers
-        self.provenance = {"started": now(), "code": CODE}
+        self.provenance = {"started": now(), "commit": COMMIT, "clean": CLEAN, "code": CODE}
         self.capture = Capture(self.step, self.state, device) if device.type == "cuda" and not eager else None
         torch.manual_seed(settings["seed"])
         self.net = network(settings["model"], len(train.classes), train.side).to(device)
@@ -327,7 +322,7 @@ class Training:
             if bad := self.first_bad_step():
                 return self.record("failed", reason=f"the loss is not finite at epoch {self.epoch + 1}, step {bad}")
             self.end_epoch()
-            if not isfinite(self.scores["nll"]):
+            if self.curve.get("scored", [0])[-1] == self.epoch and not isfinite(self.scores["nll"]):
                 return self.record("failed", reason=f"the test logits are not finite after epoch {self.epoch}")
             began = self.clock(began)
         return self.record("finished")
@@ -338,16 +333,17 @@ class Training:
         return int(bad[0]) + 1 if len(bad) else None
 
     def end_epoch(self):
-        """Reads the meters, evaluates on all test images, and adds a point to every curve."""
+        """Reads the meters, evaluates on all test images if it is time to, and adds a point to every curve."""
         *losses, hits = self.meter.mean(dim=0).tolist()
-        self.logits = measures.predict(self.net, self.test, self.autocast)
-        self.scores = measures.scores(self.logits, self.test.labels)
         point = {f"loss {term}": loss for term, loss in zip(self.terms, losses, strict=True)}
         point |= {"lr": learning_rate(self.settings, self.epoch), "train": 100 * hits / self.settings["batch"]}
-        point |= {"test": self.scores["accuracy"]} | measures.ranked_variances(self.logits)
+        self.epoch, self.at = self.epoch + 1, 0
+        if self.epoch % self.settings["score_every"] == 0 or self.epoch == self.settings["epochs"]:
+            self.logits = measures.predict(self.net, self.test, self.autocast)
+            self.scores = measures.scores(self.logits, self.test.labels)
+            point |= {"scored": self.epoch, "test": self.scores["accuracy"]} | measures.ranked_variances(self.logits)
         for key, value in point.items():
             self.curve.setdefault(key, []).append(value)
-        self.epoch, self.at = self.epoch + 1, 0
         self.begin_epoch()
 
     def clock(self, began, training=False):
@@ -376,10 +372,16 @@ class Training:
         if state == "failed":
             record |= {"reason": reason}
         else:
-            best = max(range(self.epoch), key=lambda e: self.curve["test"][e])
-            record |= {"final": self.scores, "best": {"accuracy": self.curve["test"][best], "epoch": best + 1}}
-            record |= {"curve": curve}
+            best, epoch = max(zip(curve["test"], curve["scored"], strict=True), key=lambda point: point[0])
+            record |= {"final": self.final(), "best": {"accuracy": best, "epoch": epoch}, "curve": curve}
         return record | {"cost": self.cost(), "provenance": provenance(self.device) | self.provenance}
+
+    def final(self):
+        """The scores after the last epoch, on the test split and, without augmentation, on the training split."""
+        y = self.train.labels
+        right = measures.predict(self.net, self.train, self.autocast).argmax(dim=1) == y
+        scaled = measures.temperature_scaled(self.logits, self.test.labels)
+        return self.scores | scaled | {"train_accuracy": 100 * right.double().mean().item()}
 
     def cost(self):
         """What depends on the machine's speed, and the parameter counts."""
@@ -413,7 +415,7 @@ class Training:
 
     def restore(self, state):
         """Takes over what `save` wrote.  The record names all code that had a part in the run."""
-        free = {"started": None, "code": None}
+        free = dict.fromkeys(("started", "commit", "clean", "code"))
         made, wanted = (given | free for given in (state["provenance"], self.provenance))
         if state["settings"] != self.settings or made != wanted:
             raise ValueError(
@@ -421,8 +423,10 @@ class Training:
             )
         for name in self.KEPT:
             setattr(self, name, state[name])
-        if CODE not in self.provenance["code"]:
-            self.provenance["code"] += f"+{CODE}"
+        for key, value in (("code", CODE), ("commit", COMMIT)):
+            if value and value not in (self.provenance[key] or ""):
+                self.provenance[key] = "+".join(filter(None, [self.provenance[key], value]))
+        self.provenance["clean"] = self.provenance["clean"] and CLEAN
         self.row.fill_(self.at)
         self.net.load_state_dict(state["net"])
         self.optimizer.load_state_dict(state["optimizer"])

@@ -15,14 +15,15 @@ import yaml
 from PIL import Image
 
 import skdcore.data
-import skdcore.methods
 import skdcore.train
 from skdcore import records
-from skdcore.data import DATASETS, Data, glyphs
+from skdcore.data import Data
+from skdcore.datasets import DATASETS, glyphs, padded
+from skdcore.methods import METHODS
 from skdcore.models import network
 from skdcore.step import Step
 from skdcore.study import experiment
-from skdcore.train import RECIPES, Run, train
+from skdcore.train import Run, train
 
 PROJECT = Path(__file__).parents[1]
 TABLES = [name for name, entry in yaml.safe_load((PROJECT / "study.yml").read_text()).items() if "rows" in entry]
@@ -39,7 +40,7 @@ def one_thread_and_seeded():
 
 @pytest.fixture(scope="session")
 def glyph_parts():
-    return glyphs()
+    return glyphs(None, 0)
 
 
 @pytest.fixture(scope="session")
@@ -54,8 +55,12 @@ def tiny_parts(glyph_parts):
 @pytest.fixture
 def tiny(tiny_parts, monkeypatch):
     """Makes `tiny` a data set with a recipe: 3 epochs of 5 steps, cropped and mirrored at random.  Gives its name."""
-    monkeypatch.setitem(DATASETS, "tiny", lambda root: copy.deepcopy(tiny_parts))
-    monkeypatch.setitem(RECIPES, "tiny", RECIPES["glyphs"] | {"epochs": 3, "batch": 100 // STEPS})
+
+    def tiny(root, seed):
+        return copy.deepcopy(tiny_parts)
+
+    monkeypatch.setitem(DATASETS, "tiny", tiny)
+    tiny.recipe, tiny.augment = glyphs.recipe | {"epochs": 3, "batch": 100 // STEPS}, padded
     skdcore.data.load_cached.cache_clear()
     yield "tiny"
     skdcore.data.load_cached.cache_clear()
@@ -100,7 +105,7 @@ def ran(tmp_path):
                 final = dict.fromkeys("nll ece entropy p_true".split(), 0.5) | {"accuracy": accuracy}
                 rising = [accuracy * (epoch + 1) / epochs for epoch in range(epochs)]
                 curve = dict.fromkeys("lr train test var_probs".split(), rising)
-                curve |= {"var_logits": rising[::-1], "loss": {}}
+                curve |= {"var_logits": rising[::-1], "loss": {}, "scored": list(range(1, epochs + 1))}
                 cost = dict.fromkeys("seconds_per_step seconds params_trained params_deployed peak_memory".split(), 60)
                 made = dict.fromkeys("torch device threads code data_sha256 started ended".split(), "x")
                 record = {"run": settings, "state": "finished", "final": final, "curve": curve, "cost": cost}
@@ -165,9 +170,12 @@ def make_step(tiny_parts):
 
 
 @pytest.fixture
-def spare_methods(monkeypatch):
+def spare_methods():
     """A copy of the table of methods, so that a test may register methods of its own."""
-    monkeypatch.setattr(skdcore.methods, "METHODS", dict(skdcore.methods.METHODS))
+    before = dict(METHODS)
+    yield
+    METHODS.clear()
+    METHODS.update(before)
 
 
 def descend(net, losses, rate):

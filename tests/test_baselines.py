@@ -10,9 +10,10 @@ from conftest import descend
 
 from skdcore import methods
 from skdcore.data import Data
-from skdcore.methods import METHODS, build, canonical, parse, teachers
+from skdcore.methods import METHODS, build, canonical
 from skdcore.models import network
 from skdcore.step import Step
+from skdcore.sums import parse, teachers
 from skdcore.train import Run, Training
 
 K, B, N = 5, 6, 30

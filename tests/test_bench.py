@@ -13,9 +13,10 @@ from skdcore import records, tables
 from skdcore.__main__ import main, parser
 from skdcore.bench import USUAL, bench, costs, keep, kept
 from skdcore.data import load_cached
-from skdcore.methods import METHODS, signature
+from skdcore.methods import METHODS
 from skdcore.models import network
 from skdcore.study import experiment
+from skdcore.sums import signature
 from skdcore.train import Run, rehearsal
 
 B, K, N = 128, 100, 50_000
@@ -57,7 +58,7 @@ def test_extra_parameters_are_those_of_the_classifiers_that_a_method_trains(coun
 
 @pytest.mark.parametrize("name", METHODS)
 def test_what_is_counted_without_arithmetic_is_what_a_training_has(name, tiny):
-    parts = load_cached(tiny, None, torch.device("cpu"))
+    parts = load_cached(tiny, None, torch.device("cpu"), 0)
     training, memories = rehearsal(Run(tiny, "resnet10_w16", name), *parts, torch.device("cpu")), {}
     for index in training.batches[:2]:
         training.forward(index, memories)

@@ -12,8 +12,8 @@ from tape import install
 from skdcore.capture import Capture
 from skdcore.data import load
 from skdcore.errors import Stopped
-from skdcore.methods import teachers
 from skdcore.models import network
+from skdcore.sums import teachers
 from skdcore.train import Run, Training
 
 SUMS = sorted({*ROWS, "zf_ls(dense=True)", "dsr(reset=True)"})

@@ -9,9 +9,10 @@ from test_capture import SUMS
 from skdcore.data import Data, load
 from skdcore.errors import Stopped
 from skdcore.machine import kernels
-from skdcore.methods import build, teachers
+from skdcore.methods import build
 from skdcore.models import network
 from skdcore.step import Step
+from skdcore.sums import teachers
 from skdcore.train import Run, Training, train
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

@@ -7,7 +7,8 @@ import torch
 from test_losses import divergence, gradient, logits, probabilities
 
 from skdcore.losses import cross_entropy, kl
-from skdcore.methods import METHODS, build, canonical, drg, dsr, keywords_of, ls, method, parse, vanilla
+from skdcore.methods import METHODS, build, canonical, drg, dsr, ls, vanilla
+from skdcore.sums import keywords_of, method, parse
 
 B, K = 6, 9
 

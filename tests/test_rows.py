@@ -7,9 +7,10 @@ import torch
 from conftest import ROWS, descend
 
 from skdcore.data import Data
-from skdcore.methods import build, parse, teachers
+from skdcore.methods import build
 from skdcore.models import MODELS, network
 from skdcore.step import Step
+from skdcore.sums import parse, teachers
 
 K, B, SIDE = 10, 3, 8  # 8 pixels are the fewest that every exit can halve
 

@@ -16,13 +16,15 @@ import torch
 from conftest import STEPS, files, kinds, same, timeless
 
 from skdcore import measures, records
-from skdcore.data import DATASETS, Data, load_cached
+from skdcore.data import Data, load_cached
+from skdcore.datasets import DATASETS
 from skdcore.errors import Stopped
 from skdcore.losses import cross_entropy
-from skdcore.methods import METHODS, method
+from skdcore.methods import METHODS
 from skdcore.models import network
 from skdcore.progress import Line
-from skdcore.train import RECIPES, Run, Training, learning_rate, train
+from skdcore.sums import method
+from skdcore.train import Run, Training, learning_rate, train
 
 RUN = ("tiny", "resnet10_w16")
 
@@ -34,7 +36,7 @@ def weights(results):
 
 
 def training(method="drg+dsr", precision=None):
-    parts = load_cached("tiny", None, torch.device("cpu"))
+    parts = load_cached("tiny", None, torch.device("cpu"), 0)
     return Training(Run(*RUN, method, precision=precision).settings("cpu", parts[0]), *parts, torch.device("cpu"))
 
 
@@ -75,6 +77,7 @@ def test_settings_hold_every_default_of_the_protocol():
     assert Run("cifar100", "resnet18", "drg(k=2)").settings() == {
         "dataset": "cifar100", "model": "resnet18", "method": "drg", "seed": 0, "epochs": 200, "precision": "fp32",
         "batch": 128, "lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4, "gamma": 0.2, "milestones": [0.3, 0.6, 0.8],
+        "score_every": 1,
     }  # fmt: skip
 
 
@@ -115,9 +118,9 @@ def test_a_run_is_the_literal_loop(fit, tiny, tmp_path, monkeypatch):
 
     A low learning rate, because rounding errors grow 30-fold a step at the usual one; a weight decay that is felt.
     """
-    monkeypatch.setitem(RECIPES, tiny, RECIPES[tiny] | {"lr": 0.002, "weight_decay": 0.5})
+    monkeypatch.setattr(DATASETS[tiny], "recipe", DATASETS[tiny].recipe | {"lr": 0.002, "weight_decay": 0.5})
     record = fit("drg+dsr")
-    data, test = load_cached("tiny", None, torch.device("cpu"))
+    data, test = load_cached("tiny", None, torch.device("cpu"), 0)
     torch.manual_seed(0)
     net = network("resnet10_w16", 10, 16)
     exits = list(net.exits[1].parameters())
@@ -156,7 +159,7 @@ def test_the_record_holds_the_loss_by_term_and_a_point_an_epoch(fit):
     record = fit("drg(k=1)+dsr(tau=2)+drg")
     assert list(record["curve"]["loss"]) == ["vanilla", "drg(k=1)", "dsr(tau=2)", "drg"]
     series = [*record["curve"].pop("loss").values(), *record["curve"].values()]
-    assert len(series) == 4 + 5 and all(len(points) == 3 for points in series)
+    assert len(series) == 4 + 6 and all(len(points) == 3 for points in series)
     assert record["final"]["accuracy"] == record["curve"]["test"][-1]
     assert record["best"]["accuracy"] == max(record["curve"]["test"])
     assert record["curve"]["test"][record["best"]["epoch"] - 1] == record["best"]["accuracy"]
@@ -165,16 +168,17 @@ def test_the_record_holds_the_loss_by_term_and_a_point_an_epoch(fit):
 def test_the_scores_of_a_record_are_those_of_the_weights_beside_it(fit, tmp_path):
     """The plain network, without any auxiliary part, gives the record's numbers on all test images."""
     final = fit("drg+dsr")["final"]
-    test = load_cached("tiny", None, torch.device("cpu"))[1]
+    test = load_cached("tiny", None, torch.device("cpu"), 0)[1]
     base = network("resnet10_w16", 10, 16).base.eval()
     base.load_state_dict(*weights(tmp_path / "results").values())
     with torch.no_grad():
         logits = base(test.view(torch.arange(len(test))))
-    assert measures.scores(logits, test.labels) == pytest.approx(final, rel=1e-4, abs=1e-6)
+    found = measures.scores(logits, test.labels)
+    assert found == pytest.approx({key: final[key] for key in found}, rel=1e-4, abs=1e-6)
 
 
 def test_training_learns(fit, tiny, monkeypatch):
-    monkeypatch.setitem(RECIPES, tiny, RECIPES[tiny] | {"epochs": 20, "gamma": 1.0})
+    monkeypatch.setattr(DATASETS[tiny], "recipe", DATASETS[tiny].recipe | {"epochs": 20, "gamma": 1.0})
     curve = fit("drg+dsr")["curve"]
     assert curve["loss"]["vanilla"][-1] < 0.85 * curve["loss"]["vanilla"][0]
     assert curve["train"][-1] > 28 > 20 > curve["train"][0]  # chance is 10
@@ -262,7 +266,12 @@ def test_an_argument_out_of_range_is_refused_in_words_and_writes_nothing(fit, tm
 def test_images_that_no_exit_can_halve_are_refused_and_write_nothing(fit, tiny, monkeypatch, tmp_path):
     """34 pixels are 17 after block 2; a method without an exit trains on them."""
     part = torch.randint(256, (20, 3, 34, 34), dtype=torch.uint8), torch.arange(20) % 10
-    monkeypatch.setitem(DATASETS, tiny, lambda root: (part, part, range(10)))
+
+    def odd(root, seed):
+        return part, part, range(10)
+
+    odd.recipe, odd.augment = DATASETS[tiny].recipe, DATASETS[tiny].augment
+    monkeypatch.setitem(DATASETS, tiny, odd)
     with pytest.raises(ValueError, match="even sides, not 17x17"):
         fit("drg+dsr")
     assert not (tmp_path / "results").exists()
@@ -316,7 +325,9 @@ def test_a_run_stopped_anywhere_goes_on_to_the_same_record(fit, whole, stop_afte
     record, kept = whole("drg+dsr")
     assert timeless(stopped(fit, stop_after, "drg+dsr", tmp_path / "stopped", *steps)) == timeless(record)
     assert same(weights(tmp_path / "stopped"), kept)
-    assert kinds(tmp_path / "stopped") == {".json", ".logits.pt", ".weights.pt"}, "the checkpoint is gone"
+    assert kinds(tmp_path / "stopped") == {".images.npz", ".json", ".logits.pt", ".weights.pt"}, (
+        "the checkpoint is gone"
+    )
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -404,7 +415,7 @@ def test_a_checkpoint_of_other_settings_is_refused_and_kept(fit, stop_after, tin
         fit("vanilla")
     (checkpoint,) = tmp_path.rglob("*.checkpoint.pt")
     before = checkpoint.read_bytes()
-    monkeypatch.setitem(RECIPES, tiny, RECIPES[tiny] | {"lr": 0.01})
+    monkeypatch.setattr(DATASETS[tiny], "recipe", DATASETS[tiny].recipe | {"lr": 0.01})
     with pytest.raises(ValueError, match=r"checkpoint.pt is of a run with other settings"):
         fit("vanilla")
     assert checkpoint.read_bytes() == before
@@ -433,7 +444,7 @@ def test_a_checkpoint_of_other_data_is_refused(fit, stop_after, tiny_parts, tmp_
     stop_after(2)
     with pytest.raises(Stopped):
         fit("vanilla")
-    load_cached("tiny", None, torch.device("cpu"))[0].images[0, 0, 0, 0] ^= 1
+    load_cached("tiny", None, torch.device("cpu"), 0)[0].images[0, 0, 0, 0] ^= 1
     with pytest.raises(ValueError, match="other settings, data or teacher"):
         fit("vanilla")
 
@@ -635,7 +646,7 @@ def test_a_huge_beta_ends_in_a_failed_record(fit, beta):
 
 def test_weights_that_the_last_step_spoils_are_a_failure_too(fit, tiny, monkeypatch):
     """All losses were finite, but what the network says of the test images is not."""
-    monkeypatch.setitem(RECIPES, tiny, RECIPES[tiny] | {"epochs": 1, "batch": 100, "lr": 1e38})
+    monkeypatch.setattr(DATASETS[tiny], "recipe", DATASETS[tiny].recipe | {"epochs": 1, "batch": 100, "lr": 1e38})
     record = fit("vanilla")
     assert record["state"] == "failed" and "epoch 1" in record["reason"]
 
@@ -654,9 +665,9 @@ def test_a_place_taken_by_another_run_is_refused_and_kept(fit, tiny, tmp_path, m
     fit("vanilla")
     before = {name: (tmp_path / "results" / name).read_bytes() for name in files(tmp_path / "results")}
     if changed == "data":
-        load_cached(tiny, None, torch.device("cpu"))[1].images[0, 0, 0, 0] ^= 1
+        load_cached(tiny, None, torch.device("cpu"), 0)[1].images[0, 0, 0, 0] ^= 1
     else:
-        monkeypatch.setitem(RECIPES, tiny, RECIPES[tiny] | {"lr": 0.01})
+        monkeypatch.setattr(DATASETS[tiny], "recipe", DATASETS[tiny].recipe | {"lr": 0.01})
     words = {"data": "data_sha256", "settings": "lr 0.05 instead of 0.01"}[changed]
     with pytest.raises(ValueError, match=rf"0\.json is of another run .*{words}"):
         fit("vanilla")
