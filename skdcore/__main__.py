@@ -154,7 +154,7 @@ def queue_command(chosen):
     with five methods.  The list is `queue` of study.yml.  What has its record is passed over, so that the same
     command, stopped by --budget or Ctrl-C, goes on where it was.
     """
-    from skdcore.study import queue
+    from skdcore.study.experiments import queue
 
     end = time.monotonic() + chosen.budget
     return _one_by_one(queue(chosen.dataset, chosen.epochs, chosen.precision), end, chosen)
@@ -192,7 +192,7 @@ def show_command(chosen):
 
 def models_command(chosen):
     """Parameters and multiply-adds of each network for one image, and of its auxiliary classifier (AC) by block."""
-    from skdcore.bench import sizes
+    from skdcore.study.costs import sizes
 
     print(sizes(chosen.classes, chosen.side).to_string())
 
@@ -207,7 +207,7 @@ def bench_command(chosen):
     from skdcore.bench import bench, keep
 
     for model in MODELS if chosen.all else [chosen.model]:
-        record = bench(model, chosen.method, chosen.minutes, chosen.device)
+        record = bench(model, chosen.method or _default_rows(), chosen.minutes, chosen.device)
         steps, views = (DataFrame.from_dict(record[table], orient="index") for table in ("steps", "views"))
         print(f"{model}, batch 128, {record['provenance']['device']}, {torch.get_num_threads()} threads")
         print(f"{steps.round(4).to_string()}\n")
@@ -217,10 +217,19 @@ def bench_command(chosen):
         print(f"kept in {keep(record, chosen.results)}")
 
 
+def _default_rows():
+    """The rows of Tables I and IV and, as it keeps a table of classes, ols."""
+    from skdcore.study.experiments import experiment
+
+    return [*experiment("table_1").rows, "ols", *experiment("table_4").rows]
+
+
 def methods_command(chosen):
     """The methods with their keywords and defaults; join them with +, as in drg(k=1)+dsr."""
     for function in METHODS.values():
-        print(f"{signature(function)}\n    " + inspect.getdoc(function).replace("\n", "\n    ") + "\n")
+        about = filter(None, [function.source, function.formula])
+        lines = [": ".join(about), *(inspect.getdoc(function) or "").splitlines()]
+        print("\n    ".join([signature(function), *filter(str.strip, lines)]) + "\n")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 The reference is the loop that one would otherwise write: float32, NCHW, a DataLoader over PIL images, `.item()`
 at each step.  Images are random, so that nothing need be downloaded; their content costs nothing.
-What can be counted instead of timed is in `costs` and `sizes`.
+What can be counted instead of timed is in `skdcore.study.costs`.
 """
 
 import json
@@ -10,22 +10,18 @@ import re
 import time
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import pandas
 import torch
 from PIL import Image
-from torch.utils.flop_counter import FlopCounterMode
 
-from skdcore import records, study
+from skdcore import records
 from skdcore.data import MEAN, STD, Data
 from skdcore.losses import cross_entropy
 from skdcore.machine import kernels, provenance, usable
-from skdcore.methods import METHODS, build, canonical
-from skdcore.models import MODELS, network
+from skdcore.methods import canonical
+from skdcore.models import network
 from skdcore.progress import Line
-from skdcore.step import Step
-from skdcore.sums import teachers
 from skdcore.train import Run, rehearsal
 from skdcore.vision import torchvision
 
@@ -45,18 +41,16 @@ FLOORS = {
 }
 
 
-def bench(model="resnet18", methods=None, minutes=4.3, device=None, images=2048):
+def bench(model, methods, minutes=4.3, device=None, images=2048):
     """What steps of batch 128 cost, as a record to `keep`: a dict of `steps`, `views` and where they were measured.
 
-    `steps` {contender: its seconds and ratio}; the methods are by default Table I's, ols and Table IV's.  They take
-    turns until `minutes` are over, set-up included (but three turns at least); a ratio is the median over turns of a
-    contender's seconds over vanilla's in the same turn, eager over eager, beside its quartiles.  On CUDA also their
-    peak memory in MiB.  `floor`: seconds an epoch of the network alone, where known.  `views` {which: images a second
-    on one thread}.
+    `steps` {contender: its seconds and ratio}: the methods take turns until `minutes` are over, set-up included (but
+    three turns at least).  A ratio is the median over turns of a contender's seconds over vanilla's in the same turn,
+    eager over eager, beside its quartiles.  On CUDA also their peak memory in MiB.  `floor`: seconds an epoch of the
+    network alone, where known.  `views` {which: images a second on one thread}.
     """
     end = time.monotonic() + 60 * minutes
     device = usable(device)
-    methods = methods or [*study.experiment("table_1").rows, "ols", *study.experiment("table_4").rows]
     data = _random_data(images, device)
     makers = {USUAL: partial(_usual_loop, model, data, device)}
     for method in dict.fromkeys(["vanilla", *map(canonical, methods)]):
@@ -80,68 +74,6 @@ def keep(record, results):
 def kept(results, model):
     """What `keep` has put under a folder for a model, one a device."""
     return [json.loads(file.read_text()) for file in sorted(Path(results, "bench").glob(f"{model}-*.json"))]
-
-
-def costs(model="resnet18", methods=tuple(METHODS), classes=100, side=32, images=50_000, batch=128):
-    """A pandas table of what each method takes beside vanilla, counted in a step once its memory is filled.
-
-    Columns: extra forwards of a network (a teacher's too) and how many of them have a backward; the state, in
-    numbers kept from step to step; the extra parameters that are trained.  All on torch's meta device: no arithmetic.
-    """
-    with torch.device("meta"):
-        data = SimpleNamespace(
-            labels=torch.empty(images, dtype=torch.int64),
-            view=lambda index: torch.empty(len(index), 3, side, side),
-            partners=torch.empty_like,
-        )
-        make = partial(network, model, classes, side)
-        rows = {method: _counts(method, make, data, torch.arange(batch)) for method in methods}
-    return pandas.DataFrame.from_dict(rows, orient="index")
-
-
-def _counts(method, make, data, index):
-    """A row of `costs`; `make()` gives a network."""
-    net, taught_by = make(), {name: make() for name in teachers(method)}
-    forwards, memories, losses = [], {}, build(method)  # forwards: for each one, whether it has a gradient
-    for each in (net, *taught_by.values()):
-        each.blocks[0].register_forward_hook(lambda *_: forwards.append(torch.is_grad_enabled()))
-    for _ in range(2):
-        forwards.clear()
-        step = Step(net=net, data=data, index=index, epoch=0, epochs=2, memories=memories, teachers=taught_by)
-        loss = sum(losses(step).values())
-    loss.backward()
-    return {
-        "extra forwards": len(forwards) - 1,
-        "extra backwards": sum(forwards) - 1,
-        "state": sum(tensor.numel() for memory in memories.values() for tensor in memory.values()),
-        "extra parameters": sum(p.numel() for p in net.parameters() if p.grad is not None) - _count(net.base),
-    }
-
-
-def sizes(classes=100, side=32):
-    """A pandas table of each network: parameters and multiply-adds for one image, of it and of its three ACs."""
-    rows = {}
-    for name in MODELS:
-        net = network(name, classes, side).to("meta").eval()
-        features = net.features(torch.empty(1, 3, side, side, device="meta"))
-        row = {
-            "parameters": _count(net.base),
-            "multiply-adds": _multiply_adds(net, features[0].new_empty(1, 3, side, side)),
-        }
-        for k, (ac, feature) in enumerate(zip(net.exits, features[:3], strict=True), start=1):
-            row |= {f"AC {k} parameters": _count(ac), f"AC {k} multiply-adds": _multiply_adds(ac, feature)}
-        rows[name] = row
-    return pandas.DataFrame(rows).T.map("{:,}".format)
-
-
-def _count(module):
-    return sum(p.numel() for p in module.parameters())
-
-
-def _multiply_adds(module, x):
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        module(x)
-    return counter.get_total_flops() // 2
 
 
 def _turns(makers, end, device):

@@ -1,12 +1,15 @@
 r"""The methods: each is one function `Step -> loss`, and methods add.
 
 `build("drg(k=1)+dsr")` reads a sum, equation (7) as code: the label loss L_CE once, plus each term.
-A name is a configuration: defaults live in the signatures and nowhere else, and every sum has one
-canonical text (`canonical`), which is its directory under results/ and its row in a table.
+Their grammar is in sums.py; modules of a method's own are in parts.py.
 
-To add a method, write a function here.  `@method` makes it known; `@method(labels=True)` says that it
-holds the label loss itself, so that `build` does not add L_CE; `@method(view=True)` marks a function
-`images -> images` that adorns every view of the step.
+To add a method, write a function here under `@method`.  `@method(labels=True)` says that it has the label loss
+itself, so that `build` does not add L_CE; `@method(view=True)` marks a function `images -> images` that is applied to
+every view of the step.  `source` and `formula` stand at the method on the book's page, and are optional.  Extra
+passes, parameters and memory are counted (skdcore/study/costs.py), not written down here.
+
+In the formulas p is the softmax of the network's logits z, y the labels, and KL_tau(teacher -> student) tau^2 times
+equation (4); no gradient reaches a teacher unless the docstring says so.
 """
 
 from functools import partial
@@ -17,7 +20,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from skdcore.losses import cross_entropy, kl, softmax
-from skdcore.models import Bottleneck, Pyramid
+from skdcore.parts import Bottleneck, Pyramid
 from skdcore.step import full
 from skdcore.sums import METHODS, Sum, build, canonical, method
 
@@ -34,48 +37,42 @@ def pooled(feature):
     return full(feature).mean(dim=(2, 3))
 
 
-@method(labels=True)
+@method(labels=True, source="equation (2)", formula="L_CE(p, y)")
 def vanilla(s):
-    """Equation (2): L_CE(p, y), cross entropy with the hard labels.
-
-    Detached: nothing.  No state, no extra forward, no extra parameters.
-    """
+    """Cross entropy with the hard labels."""
     return cross_entropy(s.z, s.y)
 
 
-@method(labels=True)
+@method(labels=True, source="Label smoothing [11]", formula="L_CE(p, (1 - eps) * onehot(y) + eps / K)")
 def ls(s, eps=0.1):
-    """Label smoothing [11]: cross entropy with (1 - eps) * onehot(y) + eps / K.
+    """Cross entropy with smoothed labels.
 
-    The uniform part covers all K classes, the target among them, as in the code of OLS [28] and PS-KD [8].
-    Detached: nothing, as the target is fixed.  No state, no extra forward, no extra parameters.
+    The uniform share goes to all K classes, the true class among them, as in the code of OLS [28] and PS-KD [8].
     """
     target = (1 - eps) * onehot(s.y, s.z) + eps / s.z.shape[1]
     return cross_entropy(s.z, target)
 
 
-@method
+@method(source="Equation (10) without L_CE(p, y)", formula="L_CE(q, y) + alpha * L_RG")
 def drg(s, k=2, alpha=0.2, tau=1.0, detach=True):
-    """Distillation with Reverse Guidance, equation (10) less L_CE(p, y): L_CE(q, y) + alpha * L_RG.
+    """Distillation with Reverse Guidance: the auxiliary classifier (AC) after block `k` teaches the whole network.
 
-    q is the output of the auxiliary classifier (AC) after block `k`; L_RG is (9).  The teacher's logits are
-    detached as in the official code (Q2), so L_RG trains the network alone, while L_CE(q, y) reaches
-    block `k` and below: deep supervision, which `alpha=0` shows alone.  No state, no extra forward.  Extra
-    parameters: one AC.
+    q is the AC's output and L_RG is (9).  The teacher's logits are detached as in the official code (Q2), so L_RG
+    trains the network alone, while L_CE(q, y) trains the AC and the blocks up to `k`: deep supervision, which the
+    control `alpha=0` shows alone.
     """
     teacher = s.exit(k)  # z'
     return cross_entropy(teacher, s.y) + alpha * kl(teacher, s.z, tau, detach)
 
 
-@method
+@method(source="Equation (12) without L_CE", formula="beta * L_SR of (11)")
 def dsr(s, beta=1.0, tau=4.0, reset=False, target: Literal["last", "uniform", "mean"] = "last"):
-    """Distillation with Shape-wise Regularization, equation (12) less L_CE: beta * L_SR of (11).
+    """Distillation with Shape-wise Regularization: each image's ranked logits teach those of the next iteration.
 
-    Logits are ranked in ascending order; row i is taught by row i of the last iteration, another image
-    of any class.  Detached: the teacher.  State: the ranked logits (B, K), zeros at t = 0, never reset
-    (Algorithm 2; Q5).  No extra forward, no extra parameters.
+    Logits are ranked in ascending order; row i is taught by row i of the previous iteration, another image of any
+    class.  The memory starts at zeros and is never reset (Algorithm 2; Q5).
     `reset=True` skips the first batch of each epoch, as the official code does.  Controls: `target="uniform"`
-    teaches every row the uniform distribution, `target="mean"` the mean of the last batch's ranked softmax.
+    teaches every row the uniform distribution, `target="mean"` the mean of the previous batch's ranked softmax.
     """
     ranked = s.z.sort(dim=1).values
     last = s.memory.setdefault("ranked", torch.zeros_like(ranked))
@@ -89,15 +86,18 @@ def dsr(s, beta=1.0, tau=4.0, reset=False, target: Literal["last", "uniform", "m
     return loss * ~_epoch_begins(s) if reset else loss
 
 
-@method(labels=True)
+@method(
+    labels=True,
+    source="BYOT [3], conference form",
+    formula="sum_b (1 - alpha) L_CE(z_b) + alpha KL_tau(z -> z_b) + weight |f_b - f|^2",
+)
 def byot(s, alpha=0.1, tau=3.0, weight=1e-6):
-    """BYOT [3], conference form: sum_b (1 - alpha) L_CE(z_b) + alpha KL_tau(z -> z_b) + weight |f_b - f|^2.
+    """The whole network teaches shallow classifiers after blocks 1 to 3, their logits z_b and their features f_b.
 
-    b runs over shallow classifiers behind blocks 1 to 3, and (1 - alpha) also scales the network's own L_CE; f are
-    pooled features, their squares summed over the batch too.  Detached: z as teacher, f.  No state, no extra
-    forward.  Extra parameters: three bottleneck branches.  No official code exists; of the usual one we drop the
-    modules that it never runs and its mask (f_b > 0 or f > 0), which behind a ReLU changes nothing; its soft cross
-    entropy is KL plus a constant.
+    (1 - alpha) also scales the network's own L_CE.  f are pooled features; their squared differences are summed over
+    the batch too.  z as the teacher and f are detached.  No official code exists.  Of the usual one we drop the modules
+    that it never runs and its mask (f_b > 0 or f > 0), which changes nothing after a ReLU; its soft cross entropy is
+    KL plus a constant.
     """
     last = s.features[-1]
     f, loss = pooled(last).detach(), (1 - alpha) * cross_entropy(s.z, s.y)
@@ -109,15 +109,18 @@ def byot(s, alpha=0.1, tau=3.0, weight=1e-6):
     return loss
 
 
-@method(labels=True)
+@method(
+    labels=True,
+    source="BYOT [3], journal form",
+    formula="L_CE + sum_b [alpha KL(z -> z_b) + (1 - alpha) L_CE(z_b)] + weight sum_b |A_b f_b - f|",
+)
 def byot_journal(s, alpha=0.3, tau=3.0, weight=0.03):
-    """BYOT [3], journal form: L_CE + sum_b [alpha KL(z -> z_b) + (1 - alpha) L_CE(z_b)] + weight sum |A_b f_b - f|.
+    """The whole network teaches its three ACs, and their features through linear adaptations A_b.
 
-    b runs over the exits (ACs) 1 to 3.  The KL at temperature tau lacks tau^2; the norm is Frobenius's over the batch's
-    matrix, not squared, and for b = 1, 2 only, as the official code runs (its comment speaks of another one).
-    Detached: z as teacher, f.  No state, no extra forward.  Extra parameters: three ACs and two linear adaptations
-    A_b, made in the dry step and not, as officially, with a new optimizer after the first.  AutoAugment and Cutout
-    are left out.
+    The KL at temperature tau lacks tau^2.  The norm is the Frobenius norm of the batch's matrix, not squared, and
+    b = 1, 2 only, as the official code runs (its comment says otherwise).  z as the teacher and f are detached.  The
+    A_b exist from the start; officially they appear, with a new optimizer, after the first step.  AutoAugment and
+    Cutout are left out.
     """
     f, loss = pooled(s.features[-1]).detach(), cross_entropy(s.z, s.y)
     for k in (1, 2, 3):
@@ -129,14 +132,13 @@ def byot_journal(s, alpha=0.3, tau=3.0, weight=0.03):
     return loss
 
 
-@method
+@method(source="CS-KD [14]", formula="weight * KL_tau(z of a partner -> z)")
 def cs_kd(s, weight=1.0, tau=4.0):
-    """CS-KD [14]: weight * KL_tau(z of a partner -> z); the partner is a random image of the same class.
+    """Another image of the same class teaches each image.
 
-    It may be the anchor itself, in another view.  Detached: the partner's forward, without gradient but in training
-    mode, so that it is normalised by its own batch and batch norm's running statistics move twice a step, with
-    the anchors first.  One extra forward, no state, no extra parameters.  Officially the weight is 3 on fine-grained
-    data.
+    The partner is random and may be the image itself, in another view.  Its forward has no gradient but is in training
+    mode, so it is normalised by its own batch, and batch norm's running statistics move twice a step, first with the
+    anchors.  Officially the weight is 3 on fine-grained data.
     """
     z = s.z  # before the partners: under autocast a first forward without gradient would spoil the second
     with torch.no_grad():
@@ -144,13 +146,16 @@ def cs_kd(s, weight=1.0, tau=4.0):
     return weight * kl(teacher, z, tau)
 
 
-@method(labels=True)
+@method(
+    labels=True,
+    source="PS-KD [8]",
+    formula="L_CE(p, (1 - alpha_e) * onehot(y) + alpha_e * p of the previous epoch)",
+)
 def ps_kd(s, alpha=0.8):
-    """PS-KD [8]: cross entropy with (1 - alpha_e) * onehot(y) + alpha_e * p of the last epoch, tau = 1.
+    """The network's predictions of the previous epoch soften the labels.
 
-    alpha_e = alpha * (e + 1) / E.  Detached: the table.  State: p of every training image, N x K, seen in its last
-    view; one-hot labels at first, so that epoch 0 is cross entropy.  No extra forward, no extra parameters.
-    Officially E is 300 and the table on the host.
+    alpha_e = alpha * (e + 1) / E, tau = 1.  The table holds p of every training image, seen in its latest view; it
+    starts with one-hot labels, so epoch 0 is cross entropy.  Officially E is 300 and the table is on the host.
     """
     table = s.memory.get("p")
     if table is None:
@@ -161,14 +166,13 @@ def ps_kd(s, alpha=0.8):
     return cross_entropy(s.z, target)
 
 
-@method(labels=True)
+@method(labels=True, source="DLB [9]", formula="L_CE over 2B rows + alpha * KL_tau(z then -> z now)")
 def dlb(s, alpha=1.0, tau=3.0):
-    """DLB [9]: L_CE over this batch and the last one seen again, 2B rows, + alpha * KL_tau(z then -> z now).
+    """The previous mini-batch is seen again, in a new view; its logits of the previous step teach those of now.
 
-    The last batch comes in a new view and a second forward, of its own batch norm statistics.  Detached: its logits
-    of then.  State: its indices (B,) and logits (B, K), kept across epochs; the very first step is cross entropy.
-    One extra forward and backward, no extra parameters.  Its own code draws the second view with the first, and
-    sets no batch size: whether the paper's 128 are 64 + 64 is open (Q18).
+    The 2B rows are this batch and the previous one.  The second forward has batch norm statistics of its own.  The
+    memory lasts across epochs; the very first step is cross entropy.  DLB's own code draws the second view with the
+    first and sets no batch size: whether the paper's 128 are 64 + 64 is open (Q18).
     """
     z = s.z
     if not s.memory:
@@ -183,14 +187,14 @@ def dlb(s, alpha=1.0, tau=3.0):
     return loss
 
 
-@method
+@method(source="ZF-LS [29]", formula="weight * KL(zeta -> p) over the K - 1 classes other than y")
 def zf_ls(s, weight=0.1, power=1.0, dense=False):
-    """ZF-LS [29]: weight * KL(zeta -> p), both over the K - 1 classes that are not the target, tau = 1.
+    """Zipf's law over the ranks of the logits softens the labels.
 
-    zeta_k ~ rank_k^-power; ranks run over all K, ties share the best one, and the target's leaves a gap.  Ranked are
-    the logits or, with `dense`, the votes of the last feature map's cells (upsampled x2, read by the head).  Detached:
-    the ranks.  No state, no extra forward, no extra parameters.  Officially the ranks are made on the host, dense is
-    the default, and the weight is 1 on TinyImageNet.
+    zeta_k ~ rank_k^-power.  Ranks run over all K classes, ties share the best rank, and the true class leaves a gap.
+    With `dense`, ranked are the votes of the cells of the deepest feature map (upsampled x2, read by the head) in place
+    of the logits.  Officially ranks are computed on the host, dense is the default, and the weight is 1 on
+    TinyImageNet.
     """
     score, others = _votes(s) if dense else s.z.detach(), torch.arange(s.z.shape[1] - 1, device=s.y.device)
     rank = 1 + torch.searchsorted((-score).sort(dim=1).values, -score)  # 1 + the number of higher scores
@@ -205,14 +209,13 @@ def _votes(s):
     return F.one_hot(s.net.top[-1](cells).argmax(dim=2), s.z.shape[1]).sum(dim=1)
 
 
-@method(labels=True)
+@method(labels=True, source="TF-KD_reg [10]", formula="(1 - alpha) L_CE + alpha * KL(softmax(u / tau) -> p)")
 def tf_kd(s, alpha=0.1, correct=0.99, tau=20.0):
-    """TF-KD_reg [10]: (1 - alpha) L_CE + alpha * KL(softmax(u / tau) -> p), the student at temperature 1.
+    """A virtual teacher u: `correct` for the true class, the rest shared by the others.
 
-    The virtual teacher u, `correct` for the target and the rest shared by the others, goes through a softmax although
-    it holds probabilities already: nearly uniform, so that this is nearly ls(eps=alpha).  Detached: nothing, as u is
-    fixed.  No state, no extra forward, no extra parameters.  Officially the mean is over B * K too, with a multiplier
-    of 100 = K that cancels it; here it is over the batch.
+    u goes through a softmax although it holds probabilities already.  The result is nearly uniform, so this is nearly
+    ls(eps=alpha).  The student's temperature is 1.  Officially the mean is over B * K and a multiplier of 100 = K
+    cancels that; here it is over the batch.
     """
     if not tau > 0:
         raise ValueError(f"temperature tau={tau} must be greater than 0")
@@ -221,14 +224,12 @@ def tf_kd(s, alpha=0.1, correct=0.99, tau=20.0):
     return (1 - alpha) * cross_entropy(s.z, s.y) + alpha * kl(u / tau, s.z)
 
 
-@method(labels=True)
+@method(labels=True, source="OLS [28]", formula="alpha * L_CE(p, y) + (1 - alpha) * L_CE(p, S[y])")
 def ols(s, alpha=0.5):
-    """OLS [28]: alpha * L_CE + (1 - alpha) * cross entropy with row y of the class table S.
+    """The mean prediction for each class in the previous epoch, row c of the table S, softens the labels.
 
-    Row c is the mean softmax of the images of class c that the last epoch classified rightly; uniform where there are
-    none, hence all through epoch 0 (the official CIFAR script starts at zeros, where epoch 0 is alpha * L_CE).
-    Detached: the table.  State: S and the sums for the next one, K x K each, and the epoch.  No extra forward, no
-    extra parameters.
+    The mean is over the images of class c that were classified correctly; it is uniform where there were none, as in
+    epoch 0 (the official CIFAR script starts at zeros, where epoch 0 is alpha * L_CE).
     """
     z, K = s.z, s.z.shape[1]
     S, sums = (s.memory.setdefault(name, z.new_zeros(K, K)) for name in ("S", "sums"))
@@ -248,13 +249,17 @@ def _epoch_begins(s):
     return begins
 
 
-@method(labels=True)
+@method(
+    labels=True,
+    source="DDGSD [15]",
+    formula="L_CE(a) + L_CE(b) + alpha * [KL_tau(a -> b) + KL_tau(b -> a)] + beta * MMD",
+)
 def ddgsd(s, alpha=1.0, beta=5e-4, tau=3.0):
-    """DDGSD [15]: for two views a, b: both L_CE + alpha * [KL_tau(a -> b) + KL_tau(b -> a)] + beta * MMD.
+    """Two views a and b of each image teach each other.
 
-    MMD: squared distance of the views' mean pooled features (a linear kernel).  Detached: the teacher of each KL;
-    no official code tells, and the usual one detaches nothing, takes logits for features and divides by K.
-    No state.  One extra forward and backward, no extra parameters.
+    MMD is the squared distance of the views' mean pooled features (a linear kernel).  The teacher of each KL is
+    detached; there is no official code to tell, and the usual one detaches nothing, uses logits as features and divides
+    by K.
     """
     last = s.features[-1], s.net.features(s.view(s.index))[-1]
     z_a, z_b = s.z, full(s.net.head(last[1]))
@@ -263,13 +268,16 @@ def ddgsd(s, alpha=1.0, beta=5e-4, tau=3.0):
     return label + alpha * (kl(z_a, z_b, tau) + kl(z_b, z_a, tau)) + beta * mmd
 
 
-@method
+@method(
+    source="FRSKD [4] without L_CE(z)",
+    formula="L_CE(z_T) + alpha * KL_tau(z_T -> z) + beta * sum_l MSE(a(T_l) -> a(F_l))",
+)
 def frskd(s, alpha=2.0, beta=100.0, tau=4.0):
-    """FRSKD [4] less L_CE(z): L_CE(z_T) + alpha * KL_tau(z_T -> z) + beta * sum_l MSE(a(T_l) -> a(F_l)).
+    """A self-teacher T over the blocks' outputs F teaches the network its logits z_T and its attention maps a.
 
-    T is a self-teacher over the blocks' outputs F, a the normalised map of mean squares over channels.  Detached: z_T
-    as teacher and T_l; L_CE(z_T) reaches the network.  No state, no extra forward.  Extra parameters: a feature
-    pyramid like BiFPN, ours of one width and one pass a direction (the official one is wider at depth).
+    a is the normalised map of mean squares over channels.  z_T as the teacher and T_l are detached; L_CE(z_T) reaches
+    the network.  The self-teacher is a feature pyramid like BiFPN, of one width and one pass each way (the official one
+    is wider in deeper levels).
     """
     make = partial(Pyramid, [feature.shape[1] for feature in s.features], s.z.shape[1])
     maps, teacher = s.part("self-teacher", make)(s.features)
@@ -282,24 +290,22 @@ def _attention(feature):
     return F.normalize(full(feature).square().mean(dim=1).flatten(1))
 
 
-@method
+@method(source="Knowledge distillation [1], equation (5) without L_CE", formula="tau^2 * L_KL(q, p)")
 def kd(s, teacher: Sum = "vanilla", tau=4.0):
-    """Knowledge distillation [1], equation (5) less L_CE: tau^2 * L_KL(q, p), q of a network trained before.
+    """A network trained before teaches this one.
 
-    `teacher` is the sum that trained it, on the same data set, model and seed; it takes no teacher itself.  Detached:
-    the teacher, in evaluation mode, which sees the student's view.  One extra forward, the teacher's; no state, no
-    extra parameters.  L_CE has weight 1.
+    `teacher` is the sum that trained it, on the same data set, model and seed; it takes no teacher itself.  It sees the
+    student's view, in evaluation mode.  L_CE has weight 1.
     """
     return kl(s.teacher(teacher), s.z, tau)
 
 
-@method(view=True)
+@method(view=True, source="Cutout [35]", formula="n squares of size x size pixels at random centres are set to 0")
 def cutout(x, n=1, size=None):
-    """Cutout [35]: n squares of size x size pixels at random centres are set to 0; size None is half the side.
+    """Cuts holes into every view of the step.
 
-    The same holes in all channels, clipped at the borders; after normalising, as its author has it, so that 0 is the
-    mean colour.  Every view of the step is cut.  Detached: nothing.  No state, no extra forward, no extra parameters.
-    Officially the size is 8 on CIFAR-100; the paper takes 16.
+    `size` None is half the side.  All channels have the same holes, clipped at the borders.  They are cut after
+    normalising, as its author does, so 0 is the mean colour.  Officially the size is 8 on CIFAR-100; the paper uses 16.
     """
     size = x.shape[3] // 2 if size is None else size
     if n < 1 or size < 1:

@@ -16,11 +16,11 @@ METHODS = {}  # {name: function}; skdcore.methods fills it
 Sum = NewType("Sum", str)  # the text of a sum, as the value of a keyword
 
 
-def method(function=None, *, labels=False, view=False):
-    """Registers a method under its function's name."""
+def method(function=None, *, labels=False, view=False, source="", formula=""):
+    """Registers a method under its function's name; see skdcore.methods."""
     if function is None:
-        return partial(method, labels=labels, view=view)
-    function.labels, function.view = labels, view
+        return partial(method, labels=labels, view=view, source=source, formula=formula)
+    function.labels, function.view, function.source, function.formula = labels, view, source, formula
     METHODS[function.__name__] = function
     return function
 

@@ -22,7 +22,7 @@ from skdcore.datasets import DATASETS, glyphs, padded
 from skdcore.methods import METHODS
 from skdcore.models import network
 from skdcore.step import Step
-from skdcore.study import experiment
+from skdcore.study.experiments import experiment
 from skdcore.train import Run, train
 
 PROJECT = Path(__file__).parents[1]

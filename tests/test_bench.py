@@ -15,7 +15,7 @@ from skdcore.bench import USUAL, bench, costs, keep, kept
 from skdcore.data import load_cached
 from skdcore.methods import METHODS
 from skdcore.models import network
-from skdcore.study import experiment
+from skdcore.study.experiments import experiment
 from skdcore.sums import signature
 from skdcore.train import Run, rehearsal
 

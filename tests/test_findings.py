@@ -3,7 +3,7 @@
 import pytest
 
 from skdcore import figures, findings, study, tables
-from skdcore.study import experiment
+from skdcore.study.experiments import experiment
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from IPython import get_ipython
 from IPython.display import Markdown
 
 from skdcore.errors import unknown
-from skdcore.study import ROOT
+from skdcore.study.experiments import ROOT
 
 __all__ = ["Markdown", "parameters"]
 

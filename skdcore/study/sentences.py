@@ -2,26 +2,26 @@
 
 import pandas
 
-from skdcore import bench, study
-from skdcore.tables import interval, ours
+from skdcore.study import costs, experiments
+from skdcore.study.tables import interval, ours
 
 PROPOSED = ("drg", "dsr", "drg+dsr")
 
 
-def judged(table, results=study.RESULTS):
+def judged(table, results=experiments.RESULTS):
     """The comparison at the paper's scale, or at the small scale until one of the paper's methods has a verdict there.
 
     Returns the scale's name, the frame of `Experiment.compare`, and those of its rows that have such a verdict.
     """
     for name in ("paper", "small"):
-        frame = table.compare(*study.at_scale(table, name, results))
+        frame = table.compare(*experiments.at_scale(table, name, results))
         rows = frame[frame["method"].isin(PROPOSED) & frame["low"].notna()]
         if len(rows):
             break
     return name, frame, rows
 
 
-def answer(table, results=study.RESULTS):
+def answer(table, results=experiments.RESULTS):
     """Does it work?  The book's first words, from what `judged` returns."""
     name, frame, rows = judged(table, results)
     if not len(rows):
@@ -32,7 +32,7 @@ def answer(table, results=study.RESULTS):
     others = frame[(frame["verdict"] == "better") & ~frame["method"].isin(PROPOSED)]
     names = ", ".join(f"`{method}`" for method in others["method"].unique()) or "none"
     return (
-        f"**Of the paper's methods: {word}.** This rests on the {name} scale ({study.scale(name)['text']}). DRG, DSR "
+        f"**Of the paper's methods: {word}.** This rests on the {name} scale ({experiments.scale(name)['text']}). DRG, DSR "
         f"and their sum have {len(rows)} comparisons with plain training there: gains beyond the noise {better}, "
         f"losses {worse}. The mean differences go from {_span(rows['gain'])} points, the upper ends of their "
         f"intervals from {_span(rows['high'])}; the paper's gains on {rows['paper_model'].iloc[0]} from "
@@ -48,14 +48,14 @@ def by_scale(table, miniature):
     """What the records say of an experiment at each scale: a Markdown list, an item a scale and model."""
     items = []
     for name in ("paper", "small", "miniature"):
-        found, models = study.at_scale(table, name, miniature if name == "miniature" else study.RESULTS)
-        text = f"**The {name} scale** ({study.scale(name)['text']})"
+        found, models = experiments.at_scale(table, name, miniature if name == "miniature" else experiments.RESULTS)
+        text = f"**The {name} scale** ({experiments.scale(name)['text']})"
         if not found:
-            items.append(f"{text}: {study.MISSING}.")
+            items.append(f"{text}: {experiments.MISSING}.")
         for model in dict.fromkeys(record["run"]["model"] for record in found):
             frame = table.compare(found, [model])
             vanilla = ours(next(frame[frame["method"] == "vanilla"].itertuples()))
-            verdicts = _by_verdict(frame, lambda row: f"`{row.method}`") or study.MISSING
+            verdicts = _by_verdict(frame, lambda row: f"`{row.method}`") or experiments.MISSING
             items.append(f"{text}, `{model}`: vanilla reaches {vanilla} %. {fit(found, model)} The others: {verdicts}.")
     return "\n".join(f"- {item}" for item in items)
 
@@ -80,8 +80,8 @@ def _by_verdict(frame, show):
     for verdict, words in (
         ("better", "better than vanilla beyond the noise"),
         ("worse", "worse than vanilla beyond the noise"),
-        (study.NOISE, "within the noise of vanilla"),
-        (study.FEW, "of fewer than three seeds, so without a verdict"),
+        (experiments.NOISE, "within the noise of vanilla"),
+        (experiments.FEW, "of fewer than three seeds, so without a verdict"),
     ):
         rows = frame[frame["verdict"] == verdict]
         if len(rows):
@@ -107,18 +107,18 @@ def fit(found, model):
     )
 
 
-def variances(table, results=study.RESULTS):
+def variances(table, results=experiments.RESULTS):
     """What the records say of the paper's Figure 3, in a Markdown list: correlations over the epochs of vanilla."""
     items = []
     for name in ("paper", "small"):
-        found, _ = study.at_scale(table, name, results)
+        found, _ = experiments.at_scale(table, name, results)
         ran = (r for r in found if r["run"]["method"] == "vanilla" and r["state"] == "finished")
         curves = [pandas.DataFrame(r["curve"] | {"loss": 0}) for r in ran]
         parts = []
         for key, words in (("var_logits", "logits"), ("var_probs", "probabilities")):
             r = [curve[key].corr(curve["test"]) for curve in curves]
             parts.append(f"{', '.join(f'{one:+.2f}' for one in r)} for ranked {words}")
-        items.append(f"- **The {name} scale**: {' and '.join(parts) if curves else study.MISSING}.")
+        items.append(f"- **The {name} scale**: {' and '.join(parts) if curves else experiments.MISSING}.")
     return "\n".join(items)
 
 
@@ -126,7 +126,7 @@ def cheapness(record):
     """What a step of DRG+DSR costs beside the two rivals of the paper's Figure 4 and vanilla, in two sentences."""
     sum_, rivals = "drg+dsr", ("byot", "dlb", "vanilla")
     over = {method: step["over vanilla"] for method, step in record["steps"].items()}
-    extra = bench.costs(record["model"], [sum_, *rivals])["extra parameters"]
+    extra = costs.costs(record["model"], [sum_, *rivals])["extra parameters"]
     shares = ", ".join(f"{over[sum_] / over[rival]:.2f} of `{rival}`'s" for rival in rivals)
     numbers = ", ".join(f"`{method}` {extra[method]:,}" for method in (sum_, *rivals[:2]))
     where = f"On {record['provenance']['device']} a step of `{sum_}` on {record['model']} takes"

@@ -5,8 +5,10 @@ import re
 
 import pandas
 
-from skdcore import bench, records, study
+from skdcore import bench, records
 from skdcore.methods import METHODS
+from skdcore.study import costs as counted_costs
+from skdcore.study import experiments
 from skdcore.sums import signature
 
 
@@ -30,13 +32,13 @@ def accuracies(table, found, models, text, name):
     caption = f"{table.title}: {text}. Mean ± standard deviation over n seeds, final epoch; {made(found)}."
     if len(models) == 1:
         return Table(_long(frame), caption, name)
-    return Table(_wide(frame, models), f"{caption} Each cell: the paper's / ours; – is {study.MISSING}.", name)
+    return Table(_wide(frame, models), f"{caption} Each cell: the paper's / ours; – is {experiments.MISSING}.", name)
 
 
-def scaled(table, name, results=study.RESULTS):
-    """`accuracies` of what there is at a scale of study.yml, named as what it is."""
-    found, models = study.at_scale(table, name, results)
-    text = f"the {name} scale ({study.scale(name)['text']})"
+def scaled(table, name, results=experiments.RESULTS):
+    """`accuracies` of what there is at a scale of experiments.yml, named as what it is."""
+    found, models = experiments.at_scale(table, name, results)
+    text = f"the {name} scale ({experiments.scale(name)['text']})"
     return accuracies(table, found, models, text, f"tab-{table.name.replace('_', '-')}-{name}")
 
 
@@ -52,9 +54,9 @@ def finals(found, name):
 
 
 def costs(record, name):
-    """A record of `bench` beside `bench.costs`: what a step of each method costs, measured and counted."""
+    """A record of `bench` beside `counted_costs.costs`: what a step of each method costs, measured and counted."""
     steps = pandas.DataFrame.from_dict(record["steps"], orient="index")
-    counted = bench.costs(record["model"], [method for method in steps.index if method != bench.USUAL])
+    counted = counted_costs.costs(record["model"], [method for method in steps.index if method != bench.USUAL])
     passes = zip(counted["extra forwards"], counted["extra backwards"], strict=True)
     frame = pandas.DataFrame({"extra passes": [_passes(*pair) for pair in passes]}, index=counted.index)
     frame = frame.join(counted[["state", "extra parameters"]].map("{:,}".format)).reindex(steps.index, fill_value="")
@@ -80,7 +82,7 @@ def seconds(table, record, name):
     rows = []
     for method, printed in table.seconds.items():
         row = {"method": f"`{method}`", "the paper, s": f"{printed:.3f} (×{printed / table.seconds[base]:.2f})"}
-        row["ours, s"] = study.MISSING
+        row["ours, s"] = experiments.MISSING
         if {method, base} <= steps.keys():
             ratio = steps[method]["over vanilla"] / steps[base]["over vanilla"]
             row["ours, s"] = f"{steps[method]['seconds a step']:.3f} (×{ratio:.2f})"
@@ -100,11 +102,10 @@ def descriptions():
 
 
 def _description(function):
-    first, _, rest = inspect.getdoc(function).partition("\n")
-    source, _, formula = first.partition(": ")
     code = re.sub(r' {4}""".*?"""\n', "", inspect.getsource(function), count=1, flags=re.DOTALL)
-    parts = f"### {function.__name__}", f"`{signature(function)}`", f"**{_plain(source)}:** `{formula}`", _plain(rest)
-    return "\n\n".join([*parts, f"```python\n{code}```"])
+    formula = f"**{_plain(function.source)}:** `{function.formula}`" if function.formula else ""
+    parts = [f"### {function.__name__}", f"`{signature(function)}`", formula, _plain(inspect.getdoc(function) or "")]
+    return "\n\n".join([*filter(None, parts), f"```python\n{code}```"])
 
 
 def _plain(text):
@@ -153,7 +154,7 @@ def _wide(frame, models):
 def ours(row, count=False):
     """Our accuracy in a row of a comparison, with its standard deviation and, if asked for, the number of seeds."""
     if not row.n:
-        return study.MISSING
+        return experiments.MISSING
     spread = f" ± {row.sd:.2f}" if row.n > 1 else ""
     return f"{row.mean:.2f}{spread}" + (f" (n = {row.n})" if count else "")
 

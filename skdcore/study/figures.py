@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import pandas
 
-from skdcore.study import MISSING
+from skdcore.study.experiments import MISSING
 from skdcore.sums import keywords_of, parse
 
 

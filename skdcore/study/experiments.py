@@ -15,7 +15,7 @@ from skdcore.methods import canonical
 from skdcore.sweep import sweep
 from skdcore.train import Run
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "results"  # the committed records
 NOISE = "within noise"
 FEW = "n < 3"

@@ -2,7 +2,7 @@
 
 A claim of study.yml rests on comparisons, "A better than B" at a model and scale.  One is *reproduced* when the 95 %
 t interval of the difference, paired by seed, lies above zero, *contradicted* when it lies below, and *within noise*
-when it holds zero; fewer than 3 pairs give no verdict.  `study.paired` does all of this statistic.
+when it holds zero; fewer than 3 pairs give no verdict.  `experiments.paired` does all of this statistic.
 """
 
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from statistics import mean
 
 import pandas
 
-from skdcore import study
 from skdcore.errors import unknown
 from skdcore.methods import canonical
-from skdcore.tables import Table, interval
+from skdcore.study import experiments
+from skdcore.study.tables import Table, interval
 
 SCALES = ("paper", "small")  # the miniature's characters decide nothing about photographs
 WORDS = {  # of a claim; a question of this study keeps better and worse
@@ -30,7 +30,7 @@ class Comparison:
     better: str
     rivals: list
     fold: str
-    table: study.Experiment
+    table: experiments.Experiment
     models: list
 
     def __str__(self):
@@ -38,7 +38,7 @@ class Comparison:
         return f"`{self.better}` over {f'the {self.fold} of ' if len(self.rivals) > 1 else ''}{rivals}"
 
     def difference(self, accuracies):
-        """`study.paired` of {method: {seed: accuracy}}, over the seeds that all methods of the comparison have.
+        """`experiments.paired` of {method: {seed: accuracy}}, over the seeds that all methods of the comparison have.
 
         The best rival is the one with the highest mean over these seeds.
         """
@@ -46,7 +46,7 @@ class Comparison:
         seeds = sorted(set(ours).intersection(*rivals))
         average = {seed: mean(rival[seed] for rival in rivals) for seed in seeds}
         best = max(rivals, key=lambda rival: sum(rival[seed] for seed in seeds))
-        return study.paired(ours, average if self.fold == "mean" else {seed: best[seed] for seed in seeds})
+        return experiments.paired(ours, average if self.fold == "mean" else {seed: best[seed] for seed in seeds})
 
     def cell(self, model):
         """The same difference between the paper's own cells, in percentage points; None where it prints too few."""
@@ -89,9 +89,9 @@ def _words(sizes, one):
 
 def claims():
     """The claims of study.yml.  Raises ValueError for an experiment, a row or a model that does not exist."""
-    given = study.claims()
+    given = experiments.claims()
     tables = {
-        name: study.experiment(name) for name in {one["table"] for entry in given for one in entry["comparisons"]}
+        name: experiments.experiment(name) for name in {one["table"] for entry in given for one in entry["comparisons"]}
     }
     return [
         Claim(
@@ -116,30 +116,32 @@ def _comparison(better, than, table, models=None):
     return Comparison(better, rivals, fold, table, models or table.columns)
 
 
-def judge(scale, results=study.RESULTS):
-    """A row for each claim, comparison and model at a scale: the paper's cell, and `study.paired` in a claim's words.
+def judge(scale, results=experiments.RESULTS):
+    """A row for each claim, comparison and model at a scale: the paper's cell, and `experiments.paired` in a claim's words.
 
     At a scale with networks of its own, Tables I and II are the same runs, and stand there once.
     """
-    networks, found, rows = study.scale(scale).get("models"), {}, []
+    networks, found, rows = experiments.scale(scale).get("models"), {}, []
     for claim in claims():
-        words = {"": study.MISSING} | ({} if claim.asked else WORDS[scale])
+        words = {"": experiments.MISSING} | ({} if claim.asked else WORDS[scale])
         for comparison in claim.comparisons:
             table, models = comparison.table, networks or comparison.models
             if table.name not in found:
-                found[table.name], _ = study.at_scale(table, scale, results)
+                found[table.name], _ = experiments.at_scale(table, scale, results)
             by_cell = table.by_cell(found[table.name], models)
             for model in models:
                 row = {"claim": claim.id, "asked": claim.asked, "size": claim.printed(), "comparison": str(comparison)}
                 row |= {"table": table.name if table.paper == "none" else table.paper, "model": model}
-                row |= comparison.difference({method: study.accuracy(by_cell[model, method]) for method in table.rows})
+                row |= comparison.difference(
+                    {method: experiments.accuracy(by_cell[model, method]) for method in table.rows}
+                )
                 row |= {"cell": comparison.cell(model), "verdict": words.get(row["verdict"], row["verdict"])}
                 rows.append(row)
     frame = pandas.DataFrame(rows)
     return frame.drop_duplicates(["claim", "comparison", "model"]) if networks else frame
 
 
-def overview(results=study.RESULTS):
+def overview(results=experiments.RESULTS):
     """A table of the claims: the gains that the paper prints, the same from its own cells, and how many verdicts."""
     judged = {scale: judge(scale, results).groupby("claim")["verdict"] for scale in SCALES}
     rows = []
@@ -158,13 +160,13 @@ def overview(results=study.RESULTS):
     return Table(pandas.DataFrame(rows), caption, "tab-claims-overview")
 
 
-def scaled(scale, results=study.RESULTS):
+def scaled(scale, results=experiments.RESULTS):
     """A table of the comparisons at a scale that have been run; its caption counts the others."""
     frame = judge(scale, results)
     ran = frame[frame["pairs"] > 0]
-    text = f"The claims at the {scale} scale ({study.scale(scale)['text']})"
+    text = f"The claims at the {scale} scale ({experiments.scale(scale)['text']})"
     caption = f"{text}: difference of final accuracies in percentage points, with its 95 % interval, paired by n seeds."
-    caption += f" Of {len(frame)} comparisons {len(frame) - len(ran)} are {study.MISSING}."
+    caption += f" Of {len(frame)} comparisons {len(frame) - len(ran)} are {experiments.MISSING}."
     columns = "claim", "comparison", "network", "the paper", "ours", "n", "verdict"
     rows = [_row(row) for row in ran.itertuples()]
     return Table(pandas.DataFrame(rows, columns=columns), caption, f"tab-claims-{scale}")
@@ -178,16 +180,16 @@ def _row(row):
     return f"`{row.claim}`", where, row.model, paper, ours, str(row.pairs), row.verdict
 
 
-def sentence(results=study.RESULTS):
+def sentence(results=experiments.RESULTS):
     """The verdicts on the paper's claims in a sentence: at the paper's scale if it has any, else at the small scale."""
     frames = {scale: judge(scale, results).query("not asked") for scale in SCALES}
     scale = next((scale for scale, frame in frames.items() if (frame["pairs"] >= 3).any()), SCALES[-1])
     parts = []
-    for verdict in (*WORDS[scale].values(), study.NOISE, study.FEW):
+    for verdict in (*WORDS[scale].values(), experiments.NOISE, experiments.FEW):
         rows = frames[scale][frames[scale]["verdict"] == verdict]
         names = ", ".join(f"`{claim}`" for claim in rows["claim"].unique())
-        words = "of fewer than three seeds" if verdict == study.FEW else verdict
+        words = "of fewer than three seeds" if verdict == experiments.FEW else verdict
         parts.append(f"{len(rows)} {words}" + (f" ({names})" if names else ""))
-    count, missing = len(frames[scale]), (frames[scale]["verdict"] == study.MISSING).sum()
-    text = f"**The {scale} scale** ({study.scale(scale)['text']}), the paper's claims"
-    return f"{text}: of {count} comparisons {', '.join(parts)} and {missing} {study.MISSING}."
+    count, missing = len(frames[scale]), (frames[scale]["verdict"] == experiments.MISSING).sum()
+    text = f"**The {scale} scale** ({experiments.scale(scale)['text']}), the paper's claims"
+    return f"{text}: of {count} comparisons {', '.join(parts)} and {missing} {experiments.MISSING}."

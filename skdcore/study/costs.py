@@ -1,0 +1,75 @@
+"""What a method and a network cost, counted instead of timed."""
+
+from functools import partial
+from types import SimpleNamespace
+
+import pandas
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from skdcore.methods import METHODS, build
+from skdcore.models import MODELS, network
+from skdcore.step import Step
+from skdcore.sums import teachers
+
+
+def costs(model="resnet18", methods=tuple(METHODS), classes=100, side=32, images=50_000, batch=128):
+    """A pandas table of what each method takes beside vanilla, counted in a step once its memory is filled.
+
+    Columns: extra forwards of a network (a teacher's too) and how many of them have a backward; the state, in
+    numbers kept from step to step; the extra parameters that are trained.  All on torch's meta device: no arithmetic.
+    """
+    with torch.device("meta"):
+        data = SimpleNamespace(
+            labels=torch.empty(images, dtype=torch.int64),
+            view=lambda index: torch.empty(len(index), 3, side, side),
+            partners=torch.empty_like,
+        )
+        make = partial(network, model, classes, side)
+        rows = {method: _counts(method, make, data, torch.arange(batch)) for method in methods}
+    return pandas.DataFrame.from_dict(rows, orient="index")
+
+
+def _counts(method, make, data, index):
+    """A row of `costs`; `make()` gives a network."""
+    net, taught_by = make(), {name: make() for name in teachers(method)}
+    forwards, memories, losses = [], {}, build(method)  # forwards: for each one, whether it has a gradient
+    for each in (net, *taught_by.values()):
+        each.blocks[0].register_forward_hook(lambda *_: forwards.append(torch.is_grad_enabled()))
+    for _ in range(2):
+        forwards.clear()
+        step = Step(net=net, data=data, index=index, epoch=0, epochs=2, memories=memories, teachers=taught_by)
+        loss = sum(losses(step).values())
+    loss.backward()
+    return {
+        "extra forwards": len(forwards) - 1,
+        "extra backwards": sum(forwards) - 1,
+        "state": sum(tensor.numel() for memory in memories.values() for tensor in memory.values()),
+        "extra parameters": sum(p.numel() for p in net.parameters() if p.grad is not None) - _count(net.base),
+    }
+
+
+def sizes(classes=100, side=32):
+    """A pandas table of each network: parameters and multiply-adds for one image, of it and of its three ACs."""
+    rows = {}
+    for name in MODELS:
+        net = network(name, classes, side).to("meta").eval()
+        features = net.features(torch.empty(1, 3, side, side, device="meta"))
+        row = {
+            "parameters": _count(net.base),
+            "multiply-adds": _multiply_adds(net, features[0].new_empty(1, 3, side, side)),
+        }
+        for k, (ac, feature) in enumerate(zip(net.exits, features[:3], strict=True), start=1):
+            row |= {f"AC {k} parameters": _count(ac), f"AC {k} multiply-adds": _multiply_adds(ac, feature)}
+        rows[name] = row
+    return pandas.DataFrame(rows).T.map("{:,}".format)
+
+
+def _count(module):
+    return sum(p.numel() for p in module.parameters())
+
+
+def _multiply_adds(module, x):
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        module(x)
+    return counter.get_total_flops() // 2
