@@ -358,7 +358,7 @@ class Training:
     def headline(self):
         """Where the run stands, in a line."""
         run, steps = self.settings, len(self.batches)
-        accuracy = f", test accuracy {self.curve['test'][-1]:.2f} %" if self.curve else ""
+        accuracy = f", test accuracy {self.curve['test'][-1]:.2f} %" if "test" in self.curve else ""
         return (
             f"{run['dataset']} {run['model']} {run['method']} seed {run['seed']}: "
             f"epoch {min(self.epoch + 1, run['epochs'])}/{run['epochs']}, step {self.at}/{steps}{accuracy}"
