@@ -18,6 +18,7 @@ from skdcore.train import Run, Training
 
 K, B, N = 5, 6, 30
 STATEFUL = ["ps_kd", "dlb", "ols", "dsr", "dsr(reset=True)", 'dsr(target="mean")']
+pytestmark = pytest.mark.quick
 
 
 class Views(Data):

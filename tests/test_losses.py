@@ -7,6 +7,7 @@ from skdcore.losses import cross_entropy, kl, softmax
 from skdcore.measures import calibration_error, ranked_variances, scores
 
 B, K = 6, 9
+pytestmark = pytest.mark.quick
 
 
 def logits(scale=2.0):

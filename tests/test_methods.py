@@ -11,6 +11,7 @@ from skdcore.methods import METHODS, build, canonical, drg, dsr, ls, vanilla
 from skdcore.sums import keywords_of, method, parse
 
 B, K = 6, 9
+pytestmark = pytest.mark.quick
 
 
 class Given:

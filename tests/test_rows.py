@@ -13,9 +13,10 @@ from skdcore.step import Step
 from skdcore.sums import parse, teachers
 
 K, B, SIDE = 10, 3, 8  # 8 pixels are the fewest that every exit can halve
+SMALL = pytest.param("resnet10_w16", marks=pytest.mark.quick)
 
 
-@pytest.fixture(scope="module", params=MODELS)
+@pytest.fixture(scope="module", params=[SMALL if name in SMALL.values else name for name in MODELS])
 def made(request):
     """A network and its first weights; building the large ones takes longer than to train them here."""
     torch.manual_seed(0)

@@ -5,6 +5,8 @@ import torch
 
 from skdcore.methods import build
 
+pytestmark = pytest.mark.quick
+
 
 def counted(module, calls, name):
     module.register_forward_hook(lambda *_: calls.append(name))
