@@ -1,14 +1,12 @@
 """Every template runs through papermill at tiny parameters, is thin, and refuses what it does not know."""
 
 import json
-from pathlib import Path
 
 import nbformat
 import papermill
 import pytest
 
 from skdcore import study
-from skdcore.notebook import parameters
 from skdcore.records import path, read
 from skdcore.study import ROOT
 
@@ -58,44 +56,3 @@ def test_unknown_parameter_stops_a_notebook_and_names_the_near_one(tmp_path):
     with pytest.raises(papermill.PapermillExecutionError, match="unknown parameter 'seed'; did you mean seeds"):
         run(ROOT / "notebooks/table_1.ipynb", tmp_path / "out.ipynb", seed="[0]", results=str(tmp_path / "results"))
     assert not (tmp_path / "results").exists()
-
-
-def namespace(**values):
-    return (
-        {"__annotations__": {"seeds": list[int], "epochs": int | None, "models": list[str], "lr": float}}
-        | {
-            "seeds": [0],
-            "epochs": None,
-            "models": ["a"],
-            "lr": 0.1,
-        }
-        | values
-    )
-
-
-@pytest.mark.parametrize(
-    ("given", "meant"),
-    [
-        ({"seeds": "[0, 1]"}, {"seeds": [0, 1]}),
-        ({"models": "['b']"}, {"models": ["b"]}),
-        ({"epochs": "3"}, {"epochs": 3}),
-        ({"epochs": "None"}, {"epochs": None}),
-        ({"lr": 1}, {"lr": 1}),
-    ],
-)
-def test_texts_become_what_the_annotation_says(given, meant):
-    names = namespace(**given)
-    parameters(names)
-    assert {key: names[key] for key in meant} == meant
-
-
-def test_relative_paths_start_at_the_project_wherever_jupyter_was_started(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    parameters(namespace())
-    assert Path.cwd() == ROOT
-
-
-@pytest.mark.parametrize("given", [{"seeds": "0"}, {"seeds": ["a"]}, {"epochs": 1.5}, {"models": "resnet18"}])
-def test_wrong_types_are_refused_by_name(given):
-    with pytest.raises(ValueError, match=f"parameter {next(iter(given))}="):
-        parameters(namespace(**given))

@@ -3,6 +3,8 @@
 import ast
 import os
 import types
+from contextlib import suppress
+from pathlib import Path
 from typing import Union, get_args, get_origin
 
 from IPython import get_ipython
@@ -12,6 +14,7 @@ from skdcore.errors import unknown
 from skdcore.study.experiments import ROOT
 
 __all__ = ["Markdown", "parameters"]
+PLAIN = (str, int, float, bool, list, dict, tuple, types.NoneType)
 
 
 def parameters(namespace):
@@ -23,14 +26,29 @@ def parameters(namespace):
     From then on relative paths start at the project's root, wherever Jupyter was started.
     """
     os.chdir(ROOT)
-    known = namespace["__annotations__"]
-    hidden = get_ipython().user_ns_hidden if get_ipython() else {}
-    plain = (str, int, float, bool, list, dict, tuple, types.NoneType)
+    shell = get_ipython()
+    hidden = shell.user_ns_hidden if shell else ()
+    known = _annotated(shell.user_ns["In"] if shell else [Path(namespace["__file__"]).read_text()], namespace)
     for name, value in list(namespace.items()):
-        if not name.startswith("_") and name not in hidden and isinstance(value, plain) and name not in known:
+        if not name.startswith("_") and name not in hidden and isinstance(value, PLAIN) and name not in known:
             raise unknown("parameter", name, known)
     for name, kind in known.items():
         namespace[name] = _convert(name, namespace[name], kind)
+
+
+def _annotated(cells, namespace):
+    """{name: type} of the annotated assignments `name: type = value` of the cells, or of a script.
+
+    They are read from the source: since Python 3.14 a module has no `__annotations__` until it is asked for them,
+    and IPython compiles each statement as a module of its own.
+    """
+    known = {}
+    for cell in cells:
+        with suppress(SyntaxError):  # a cell that was never run
+            for node in ast.parse(cell).body:
+                if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                    known[node.target.id] = eval(ast.unparse(node.annotation), namespace)
+    return known
 
 
 def _convert(name, value, kind):
