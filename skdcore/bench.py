@@ -148,15 +148,15 @@ def _random_data(images, device):
 def _ours(model, method, data, device, eager):
     """A function that takes one step of ours: bf16, channels_last, on CUDA captured unless `eager`."""
     training = rehearsal(Run("cifar100", model, method, precision=PRECISION), data, data, device)
-    training.net.train()
+    training.state.net.train()
     with kernels():
         training.step()
-        advance = training.step if eager or not training.capture else training.capture.record()
+        advance = training.step if eager or not training.capture else training.capture.capture()
 
     def step():
         with kernels():
             advance()
-        training.row %= len(training.batches)
+        training.state.row %= len(training.state.batches)
 
     return step
 

@@ -11,7 +11,7 @@ WARM_UP = 2  # steps on the stream of the recording, where libraries choose kern
 
 
 class Capture:
-    """Records `step`, a function without arguments that works on one CUDA device and never waits for it.
+    """Captures `step`, a function without arguments that works on one CUDA device and never waits for it.
 
     `state` returns the tensors that a step changes in place, random state aside; they must exist already, so
     the first step of a run is taken before.
@@ -21,7 +21,7 @@ class Capture:
         self.step, self.state, self.device = step, state, device
         self.stream = self.graph = None
 
-    def record(self):
+    def capture(self):
         """A function that replays the step on the current stream.  The recording itself changes no state."""
         with torch.cuda.device(self.device):
             if self.stream is None:

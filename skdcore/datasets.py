@@ -28,7 +28,8 @@ DATASETS = {}
 class Entry(NamedTuple):
     """A data set by its name: `read(root, seed)` gives its splits and classes, `augment(side)` keywords of `Data`."""
 
-    name: str  # canonical
+    name: str  # canonical, as records have it
+    where: str  # the same, but for a folder, which is named by its last part: it may be moved
     read: object
     augment: object
     recipe: dict
@@ -58,7 +59,7 @@ def entry(name):
     """
     if name.startswith("folder:"):
         path = Path(name.removeprefix("folder:")).resolve()  # one text for each folder, true in every process
-        return Entry(f"folder:{path}", lambda root, seed: _folder(path), padded, OTHERS, False)
+        return Entry(f"folder:{path.name}", f"folder:{path}", lambda root, seed: _folder(path), padded, OTHERS, False)
     try:
         node = ast.parse(name, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -69,7 +70,7 @@ def entry(name):
     if keywords.get("n", 1) < 1:
         raise ValueError(f"{text}: n must be at least 1 image of each class")
     recipe = function.recipe | ({"score_every": 5} if "n" in keywords else {})  # scoring dwarfs a short epoch
-    return Entry(text, partial(function, **keywords), function.augment, recipe, "n" in keywords)
+    return Entry(text, text, partial(function, **keywords), function.augment, recipe, "n" in keywords)
 
 
 def of_each_class(images, labels, n, seed, classes, name):
@@ -112,7 +113,9 @@ def cifar100(root, seed, n=500):
     splits = [original(where, train=train) for train in (True, False)]
     train, test = [(torch.from_numpy(p.data).permute(0, 3, 1, 2), p.targets) for p in splits]
     classes = splits[0].classes
-    return of_each_class(*train, n, seed, classes, "cifar100"), test, classes
+    if n != 500:  # all of them
+        train = of_each_class(*train, n, seed, classes, "cifar100")
+    return train, test, classes
 
 
 @dataset(OTHERS, lambda side: {"crop": 32, "flip": True})
@@ -249,6 +252,15 @@ def _opened(file):
         raise ValueError(f"{file}: not a readable image ({error})") from error
 
 
+def _rgb(image, file):
+    """The image in 8 bits a colour.  Pillow would clip deeper pixels to white; those of no known range are refused."""
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image).astype(np.float32) / 257).round().astype(np.uint8))
+    elif image.mode in ("I", "F"):
+        raise ValueError(f"{file}: pixels of mode {image.mode}, whose range is not known; save them with 8 or 16 bits")
+    return image.convert("RGB")
+
+
 def _side(file):
     with _opened(file) as image:
         return min(image.size)
@@ -262,7 +274,7 @@ def _read(part, side):
     with Line(show=len(files) > 5000) as line:  # a few are read in no time
         for i, (file, _) in enumerate(files):
             with _opened(file) as image:
-                images[i] = np.asarray(fit.center_crop(fit.resize(image.convert("RGB"), side), side))
+                images[i] = np.asarray(fit.center_crop(fit.resize(_rgb(image, file), side), side))
             line.update(lambda done=i + 1: f"{done:,} of {len(files):,} images read")
         line.show(f"{len(files):,} images read")
     return torch.from_numpy(images).permute(0, 3, 1, 2), [label for _, label in files]

@@ -140,10 +140,9 @@ def cs_kd(s, weight=1.0, tau=4.0):
     mode, so it is normalised by its own batch, and batch norm's running statistics move twice a step, first with the
     anchors.  Officially the weight is 3 on fine-grained data.
     """
-    z = s.z  # before the partners: under autocast a first forward without gradient would spoil the second
     with torch.no_grad():
         teacher = s.logits(s.data.partners(s.y))
-    return weight * kl(teacher, z, tau)
+    return weight * kl(teacher, s.z, tau)
 
 
 @method(

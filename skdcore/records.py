@@ -6,7 +6,6 @@ A record is checked against `SCHEMA` when it is written and when it is read.  It
 parameter of `run` and the data's checksum are the same; what machine and code made it is provenance.
 """
 
-import hashlib
 import json
 import os
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ except ImportError:  # a bare training machine: its records are checked where th
     fastjsonschema = None
 
 NUMBER, TEXT, SERIES = {"type": "number"}, {"type": "string"}, {"type": "array", "items": {"type": "number"}}
+PERCENT = {"type": "number", "minimum": 0, "maximum": 100}
 
 
 def _object(required, **properties):
@@ -42,10 +42,10 @@ SCHEMA = _object(
     reason=TEXT,
     final=_object(
         "accuracy nll ece entropy p_true",
-        accuracy={"type": "number", "minimum": 0, "maximum": 100},
+        accuracy=PERCENT,
         **dict.fromkeys("nll ece entropy p_true temperature nll_scaled ece_scaled train_accuracy".split(), NUMBER),
     ),
-    best=_object("accuracy epoch", accuracy=NUMBER, epoch={"type": "integer"}),
+    best=_object("accuracy epoch", accuracy=PERCENT, epoch={"type": "integer", "minimum": 1}),
     curve=_object(
         "loss lr train scored test var_logits var_probs",
         loss={"type": "object", "additionalProperties": SERIES},
@@ -67,23 +67,31 @@ def check(record, where):
         FORM(record)
     except ValueError as error:
         raise ValueError(f"{where}: not a record: {error}") from None
-    if record["state"] == "finished":
-        curve, epochs = record["curve"], record["run"]["epochs"]
-        if {len(curve["lr"]), len(curve["train"])} != {epochs}:
-            raise ValueError(f"{where}: not a record: a curve does not have one point for each epoch")
-        if {len(curve[key]) for key in ("test", "var_logits", "var_probs")} != {len(curve["scored"])}:
-            raise ValueError(f"{where}: not a record: a curve does not have one point for each epoch that was scored")
-        if curve["scored"][-1:] != [epochs]:
-            raise ValueError(f"{where}: not a record: the last epoch was not scored")
+    if record["state"] == "finished" and (fault := _contradiction(record)):
+        raise ValueError(f"{where}: not a record: {fault}")
     return record
 
 
+def _contradiction(record):
+    """What a finished record says against itself, in words, or None."""
+    curve, epochs, final, best = record["curve"], record["run"]["epochs"], record["final"], record["best"]
+    by_epoch = [*curve["loss"].values(), curve["lr"], curve["train"]]
+    if {len(series) for series in by_epoch} != {epochs}:
+        return f"a curve does not have one point for each of {epochs} epochs"
+    if {len(curve[key]) for key in ("test", "var_logits", "var_probs")} != {len(curve["scored"])}:
+        return "a curve does not have one point for each epoch that was scored"
+    if curve["scored"][-1:] != [epochs]:
+        return "the final epoch was not scored"
+    if final["accuracy"] != curve["test"][-1]:
+        return f"final accuracy {final['accuracy']} where the curve ends at {curve['test'][-1]}"
+    if best != {"accuracy": max(curve["test"]), "epoch": curve["scored"][curve["test"].index(max(curve["test"]))]}:
+        return f"best {best} is not the maximum of the curve"
+    return None
+
+
 def path(results, settings):
-    """Where the record of a run with these settings lives; every part is percent-encoded."""
-    dataset = settings["dataset"]
-    if dataset.startswith("folder:"):
-        folder = Path(dataset.removeprefix("folder:")).resolve()
-        dataset = f"folder-{folder.name}-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
+    """The file of the record of a run with these settings; every part of its path is percent-encoded."""
+    dataset = settings["dataset"].replace("folder:", "folder-", 1)  # no file system likes a colon
     parts = [dataset, settings["model"], settings["method"], f"e{settings['epochs']}-{settings['precision']}"]
     return Path(results, *(quote(part, safe="+(),=._-") for part in parts), f"{settings['seed']}.json")
 
@@ -91,17 +99,22 @@ def path(results, settings):
 def read(file):
     """The record in `file`.  Raises ValueError if it is not one."""
     try:
-        record = json.loads(Path(file).read_text())
+        record = json.loads(Path(file).read_text(), parse_constant=_refuse)
     except ValueError as error:  # no JSON, or no text at all
         raise ValueError(f"{file}: not a record: {error}") from None
     return check(record, file)
 
 
+def _refuse(constant):
+    raise ValueError(f"{constant} is not a number")
+
+
 def find(results, settings, data_sha256=None):
-    """The record that answers the cell, or None.
+    """The record of the run with these settings, or None.
 
     Raises ValueError if the place is taken by a run of other settings or other data: a record is never
-    overwritten.  Without `data_sha256` (the data are not at hand) the settings alone decide.
+    overwritten.  Without `data_sha256` (the data are not at hand) the settings decide, but for the batch, which
+    follows the data.
     """
     file = path(results, settings)
     if not file.exists():
@@ -110,6 +123,8 @@ def find(results, settings, data_sha256=None):
     found, wanted = dict(record["run"]), dict(settings)
     if data_sha256:
         found["data_sha256"], wanted["data_sha256"] = record["provenance"]["data_sha256"], data_sha256
+    else:
+        wanted["batch"] = found["batch"]
     odd = [k for k in sorted(found.keys() | wanted.keys()) if found.get(k) != wanted.get(k)]
     if odd:
         detail = ", ".join(f"{k} {found.get(k)} instead of {wanted.get(k)}" for k in odd)
@@ -120,7 +135,7 @@ def find(results, settings, data_sha256=None):
 def write(file, record):
     """Writes the record whole or not at all."""
     check(record, file)
-    atomically(file, json.dumps(record, indent=1).encode() + b"\n")
+    atomically(file, json.dumps(record, indent=1, allow_nan=False).encode() + b"\n")
 
 
 def atomically(file, content):

@@ -29,6 +29,7 @@ class Step:
         self.teachers = teachers or {}  # {sum: network trained by it, in evaluation mode}, for `kd`
         self.term = ""  # the term now running; `build` sets it
         self.adornments = ()  # the views of the sum, such as cutout; `build` sets them
+        self.made = {}  # {name: value when made} of the buffers of parts that this step made
         self._exits, self._embeddings = {}, {}
 
     @cached_property
@@ -93,7 +94,8 @@ class Step:
         """A trainable module of the running term's own, made by `make()` the first time it is asked for."""
         key = f"{self.term} {name}".replace(".", "%2E")  # a module's name may hold no dot
         if key not in self.net.parts:
-            self.net.parts[key] = make().to(self.x.device, memory_format=torch.channels_last)
+            part = self.net.parts[key] = make().to(self.x.device, memory_format=torch.channels_last)
+            self.made |= {f"parts.{key}.{name}": buffer.clone() for name, buffer in part.named_buffers()}
         return self.net.parts[key]
 
     @property

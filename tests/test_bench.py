@@ -60,11 +60,11 @@ def test_extra_parameters_are_those_of_the_classifiers_that_a_method_trains(coun
 def test_what_is_counted_without_arithmetic_is_what_a_training_has(name, tiny):
     parts = load_cached(tiny, None, torch.device("cpu"), 0)
     training, memories = rehearsal(Run(tiny, "resnet10_w16", name), *parts, torch.device("cpu")), {}
-    for index in training.batches[:2]:
-        training.forward(index, memories)
+    for index in training.state.batches[:2]:
+        training.forward(training.view_of(training.state.net, index, memories))
     row = costs("resnet10_w16", [name], classes=10, side=16, images=100, batch=20).loc[name]
     assert sum(t.numel() for memory in memories.values() for t in memory.values()) == row["state"]
-    cost = training.cost()
+    cost = training.circumstances()["cost"]
     assert cost["params_trained"] - cost["params_deployed"] == row["extra parameters"]
 
 

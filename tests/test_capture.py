@@ -36,7 +36,7 @@ def training(tiny):
         torch.manual_seed(0)
         nets = {teacher: network("resnet10_w16", 10, 16).eval() for teacher in teachers(name)}
         made = Training(settings, *parts, CPU, nets)
-        made.net.train()
+        made.state.net.train()
         made.step()
         return made
 
@@ -44,7 +44,7 @@ def training(tiny):
 
 
 def state(training):
-    return [tensor.clone() for tensor in training.state()] + [torch.get_rng_state()]
+    return [tensor.clone() for tensor in training.state.tensors()] + [torch.get_rng_state()]
 
 
 @pytest.mark.parametrize("name", SUMS)
@@ -54,9 +54,9 @@ def test_a_replayed_step_is_the_eager_step(name, training, monkeypatch):
         eager.step()
     expected = state(eager)
     replayed = training(name)
-    tapes = install(monkeypatch, capture := Capture(replayed.step, replayed.state, CPU))
+    tapes = install(monkeypatch, capture := Capture(replayed.step, replayed.state.tensors, CPU))
     before = state(replayed)
-    replay = capture.record()
+    replay = capture.capture()
     assert same(state(replayed), before), "warming up and recording leave no trace"
     monkeypatch.setattr(replayed, "forward", None)  # a replay runs no Python of the step
     for _ in range(3):
@@ -67,8 +67,11 @@ def test_a_replayed_step_is_the_eager_step(name, training, monkeypatch):
 def test_the_captured_state_is_all_that_a_checkpoint_holds_of_a_step(training):
     for name in ("ps_kd+drg+dsr", "dlb", "ols"):
         made = training(name)
-        kept = {tensor.data_ptr() for tensor in made.state()}
-        held = [*made.net.state_dict().values(), *(t for memory in made.memories.values() for t in memory.values())]
+        kept = {tensor.data_ptr() for tensor in made.state.tensors()}
+        held = [
+            *made.state.net.state_dict().values(),
+            *(t for memory in made.state.memories.values() for t in memory.values()),
+        ]
         assert all(tensor.data_ptr() in kept for tensor in held)
 
 
@@ -79,7 +82,7 @@ def captured(monkeypatch):
 
     def init(self, *arguments, **options):
         plain(self, *arguments, **options)
-        self.capture = Capture(self.step, self.state, CPU)
+        self.capture = Capture(self.step, self.state.tensors, CPU)
         tapes.append(install(monkeypatch, self.capture))
 
     def switch():
@@ -112,6 +115,6 @@ def test_a_step_that_waits_for_the_device_is_not_captured(training, monkeypatch)
     made = training("vanilla")
     plain = made.losses
     made.losses = lambda s: {term: loss * (1 if loss.item() > 0 else 0) for term, loss in plain(s).items()}
-    install(monkeypatch, capture := Capture(made.step, made.state, CPU))
+    install(monkeypatch, capture := Capture(made.step, made.state.tensors, CPU))
     with pytest.raises(AssertionError, match="makes the host wait"):
-        capture.record()
+        capture.capture()

@@ -38,7 +38,7 @@ def training(name, dataset, model="resnet10_w16"):
     parts = load(dataset, device=device)
     settings = Run(dataset, model, name, precision="fp32").settings(device, parts[0])
     made = Training(settings, *parts, device, teacher_nets(name, device, model))
-    made.net.train()
+    made.state.net.train()
     made.step()
     return made
 
@@ -52,42 +52,42 @@ def close(one, other):
 @pytest.mark.parametrize("name", SUMS)
 def test_a_captured_step_is_the_eager_step_at_50_states(name, tiny):
     eager, captured = training(name, tiny), training(name, tiny)
-    replay = captured.capture.record()
+    replay = captured.capture.capture()
     for _ in range(50):
         with torch.no_grad():
-            for to, value in zip(captured.state(), eager.state(), strict=True):
+            for to, value in zip(captured.state.tensors(), eager.state.tensors(), strict=True):
                 to.copy_(value)
         chance = torch.cuda.get_rng_state()
         eager.step()
         torch.cuda.set_rng_state(chance)
         replay()
-        close(captured.state(), eager.state())
-        eager.row %= len(eager.batches)
+        close(captured.state.tensors(), eager.state.tensors())
+        eager.state.row %= len(eager.state.batches)
 
 
 @pytest.mark.parametrize("name", ["ps_kd+drg+dsr", "dlb", "ols", "cutout+cs_kd"])
 def test_memory_and_counters_advance_alike_over_50_replays(name, tiny):
     eager, captured = training(name, tiny), training(name, tiny)
     chance = torch.cuda.get_rng_state()
-    for step, made in ((eager.step, eager), (captured.capture.record(), captured)):
+    for step, made in ((eager.step, eager), (captured.capture.capture(), captured)):
         torch.cuda.set_rng_state(chance)
         for _ in range(50):
             step()
-            made.row %= len(made.batches)
-    assert captured.row == eager.row
-    counters = [[b for n, b in made.net.named_buffers() if n.endswith("tracked")] for made in (captured, eager)]
+            made.state.row %= len(made.state.batches)
+    assert captured.state.row == eager.state.row
+    counters = [[b for n, b in made.state.net.named_buffers() if n.endswith("tracked")] for made in (captured, eager)]
     assert all(a == b for a, b in zip(*counters, strict=True))
-    for term, memory in eager.memories.items():
+    for term, memory in eager.state.memories.items():
         for key, tensor in memory.items():
             if not tensor.is_floating_point():
-                assert torch.equal(captured.memories[term][key], tensor), key
+                assert torch.equal(captured.state.memories[term][key], tensor), key
 
 
 def test_a_recording_leaves_no_trace(tiny):
     made = training("ps_kd+drg+dsr", tiny)
-    before, chance = [tensor.clone() for tensor in made.state()], torch.cuda.get_rng_state()
-    made.capture.record()
-    assert all(map(torch.equal, made.state(), before)) and torch.equal(torch.cuda.get_rng_state(), chance)
+    before, chance = [tensor.clone() for tensor in made.state.tensors()], torch.cuda.get_rng_state()
+    made.capture.capture()
+    assert all(map(torch.equal, made.state.tensors(), before)) and torch.equal(torch.cuda.get_rng_state(), chance)
 
 
 @pytest.mark.parametrize("eager", [False, True])

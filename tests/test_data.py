@@ -13,7 +13,7 @@ import torch
 from conftest import files
 from PIL import Image
 
-from skdcore import data
+from skdcore import datasets
 from skdcore.data import MEAN, STD, Data, checksum, load
 from skdcore.resized_crop import resized_crop
 from skdcore.train import Run, train
@@ -205,19 +205,17 @@ def test_a_few_steps_on_cifar100_lower_the_loss(cifar):
 
     settings = Run("cifar100", "resnet10_w16", "drg+dsr", epochs=1).settings("cpu", cifar[0])
     training = Training(settings, *cifar, torch.device("cpu"))
-    training.begin_epoch()
     for _ in range(16):
         training.step()
-        training.at += 1
-    losses = training.meter[:16, :-1].sum(dim=1)
+    losses = training.state.meter[:16, :-1].sum(dim=1)
     assert losses[-4:].mean() < losses[:4].mean()
-    assert 4.0 < training.meter[0, 0] < 5.5, "a network that knows nothing has a loss near log 100"
+    assert 4.0 < training.state.meter[0, 0] < 5.5, "a network that knows nothing has a loss near log 100"
 
 
 @pytest.fixture
 def small_cifar(tmp_path, monkeypatch):
     """A root with three files in CIFAR-100's form and the checksums of these instead of the real ones."""
-    dataset = data.torchvision.datasets.CIFAR100
+    dataset = datasets.torchvision.datasets.CIFAR100
     base, chance = tmp_path / "root" / dataset.base_folder, np.random.default_rng(0)
     base.mkdir(parents=True)
     names = [f"class{i:02}" for i in range(100)]
@@ -247,7 +245,7 @@ def test_cifar100_is_looked_for_in_skd_data_without_a_root(small_cifar, monkeypa
 
 @pytest.mark.parametrize("name", ["train", "test", "meta"])
 def test_a_missing_cifar100_file_is_named_and_nothing_is_downloaded_under_a_given_root(small_cifar, name, monkeypatch):
-    monkeypatch.setattr(data, "_download", None)
+    monkeypatch.setattr(datasets, "_download", None)
     (small_cifar / "cifar-100-python" / name).unlink()
     with pytest.raises(FileNotFoundError, match=rf"cifar-100-python: no file {name}$"):
         load("cifar100", small_cifar)
@@ -269,7 +267,7 @@ def test_a_download_that_fails_says_what_to_do(tmp_path, monkeypatch):
 
     download.train_list, download.test_list, download.meta = [["train", ""]], [], {"filename": "meta", "md5": ""}
     download.base_folder, download.url = "cifar-100-python", "https://example.org/cifar"
-    monkeypatch.setattr(data.torchvision.datasets, "CIFAR100", download)
+    monkeypatch.setattr(datasets.torchvision.datasets, "CIFAR100", download)
     monkeypatch.setenv("SKD_DATA", str(tmp_path))
     with pytest.raises(FileNotFoundError, match=r"example.org.*no network.*root"):
         load("cifar100")
@@ -347,7 +345,7 @@ def test_tinyimagenet_trains_by_the_recipe_of_table_2(small_tiny, tmp_path):
 def test_a_missing_part_of_tinyimagenet_is_named_and_nothing_is_downloaded_under_a_given_root(
     small_tiny, name, monkeypatch
 ):
-    monkeypatch.setattr(data, "_download", None)
+    monkeypatch.setattr(datasets, "_download", None)
     path = small_tiny / "tiny-imagenet-200" / name
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     with pytest.raises(FileNotFoundError, match=f"tiny-imagenet-200/{name}"):
@@ -387,7 +385,7 @@ def test_annotations_that_fit_no_class_are_refused(small_tiny, row, words):
 
 
 def test_tinyimagenet_is_downloaded_as_a_whole_or_not_at_all(small_tiny, tmp_path, monkeypatch):
-    where, utils = tmp_path / "elsewhere", data.torchvision.datasets.utils
+    where, utils = tmp_path / "elsewhere", datasets.torchvision.datasets.utils
     monkeypatch.setenv("SKD_DATA", str(where))
 
     def cut_off(url, root, md5):
@@ -527,7 +525,96 @@ def test_a_folder_trains(folder, tmp_path):
     run = Run(f"folder:{folder}", "resnet10_w16", "drg+dsr", epochs=2)
     record = train(run, "cpu", results=tmp_path, progress=False)
     assert record["state"] == "finished" and record["run"]["batch"] == 12, "a batch is no larger than the data"
-    assert len(files(tmp_path)) == 3, "record, weights and logits"
+    assert len(files(tmp_path)) == 4, "record, weights, logits and scores of the images"
+
+
+def indices(seed, n, labels):
+    """The images that `of_each_class` draws, known by their value."""
+    numbers = torch.arange(len(labels))
+    chosen, kept = datasets.of_each_class(numbers, labels, n, seed, ["a", "b", "c"], "set")
+    assert torch.equal(kept, torch.as_tensor(labels)[chosen])
+    return chosen.tolist()
+
+
+def test_n_images_of_each_class_are_drawn_by_the_seed_in_the_order_of_the_files_and_nested_in_n():
+    labels = torch.arange(3).repeat(20)[torch.randperm(60)]
+    for seed in range(3):
+        drawn = [indices(seed, n, labels) for n in range(1, 21)]
+        for n, chosen in enumerate(drawn, start=1):
+            assert labels[chosen].bincount().tolist() == [n] * 3 and chosen == sorted(chosen)
+        assert all(set(less) < set(more) for less, more in zip(drawn, drawn[1:], strict=False))
+    assert indices(0, 5, labels) != indices(1, 5, labels)
+    counts = torch.zeros(60)
+    for seed in range(600):
+        counts[indices(seed, 5, labels)] += 1
+    assert (counts - 150).abs().max() < 5 * (600 * 0.25 * 0.75) ** 0.5, "each image is as likely as any other"
+
+
+def test_more_images_than_the_smallest_class_has_are_refused_and_the_class_is_named():
+    with pytest.raises(ValueError, match=r"set\(n=3\): the smallest class, 'b', has 2 images"):
+        indices(0, 3, [0, 0, 0, 1, 1, 2, 2, 2])
+
+
+@pytest.mark.parametrize(
+    "name, words",
+    [
+        ("cifar100(n=0)", r"cifar100\(n=0\): n must be at least 1"),
+        ("cifar100(n=-5)", "n must be at least 1"),
+        ("cifar100(n=2.5)", "n takes int, such as 500"),
+        ("cifar100(n='all')", "n takes int"),
+        ("cifar100(images=50)", "unknown keyword of cifar100 'images'"),
+        ("cifar100(50)", "not a data set with keywords"),
+        ("cifar100(n=50", "unknown data set"),
+        ("glyphs(n=3)", "unknown keyword of glyphs 'n'"),
+        ("cifar10(n=50)", "unknown data set 'cifar10'; did you mean cifar100"),
+    ],
+)
+def test_a_bad_name_of_a_subset_is_refused_in_words(name, words):
+    with pytest.raises(ValueError, match=words):
+        Run(name, "resnet10_w16", "vanilla")
+
+
+def test_a_data_set_has_one_canonical_name():
+    for name in ("cifar100(n=500)", "cifar100( )", " cifar100", "cifar100"):
+        assert Run(name.strip(), "resnet10_w16", "vanilla").dataset == "cifar100"
+    assert Run("cifar100( n = 50 )", "resnet10_w16", "vanilla").dataset == "cifar100(n=50)"
+
+
+def test_a_subset_is_scored_every_fifth_epoch_and_the_whole_set_every_epoch():
+    every = [Run(name, "resnet10_w16", "vanilla").settings()["score_every"] for name in ("cifar100(n=50)", "cifar100")]
+    assert every == [5, 1]
+
+
+@needs_cifar
+def test_a_subset_of_cifar100_has_n_images_of_each_class_and_all_test_images(cifar):
+    train, test = load("cifar100(n=7)", CIFAR, seed=3)
+    assert (train.counts == 7).all() and torch.equal(test.images, cifar[1].images)
+    whole = {image.numpy().tobytes(): label for image, label in zip(cifar[0].images, cifar[0].labels, strict=True)}
+    assert all(whole[i.numpy().tobytes()] == label for i, label in zip(train.images, train.labels, strict=True))
+
+
+def test_images_of_16_bits_are_scaled_and_those_of_an_unknown_range_refused(tmp_path):
+    for split, name in ((s, n) for s in ("train", "test") for n in ("a", "b")):
+        (tmp_path / split / name).mkdir(parents=True)
+        Image.fromarray(np.full((32, 32), 30000, dtype=np.uint16)).save(tmp_path / split / name / "0.png")
+    train, _ = load(f"folder:{tmp_path}")
+    assert (train.images == 117).all(), "30000 / 257"
+    Image.fromarray(np.full((32, 32), 0.5, dtype=np.float32)).save(tmp_path / "train/a/1.tif")
+    with pytest.raises(ValueError, match=r"1\.tif: .*pixels of mode F, whose range is not known"):
+        load(f"folder:{tmp_path}")
+
+
+def test_measuring_takes_the_images_as_they_are_whatever_the_augmentation():
+    images = torch.randint(256, (6, 3, 8, 8), dtype=torch.uint8)
+    index = torch.tensor([4, 2])
+    as_it_is = Data(images, [0] * 6, "ab").view(index)
+    assert torch.equal(Data(images, [0] * 6, "ab", padding=2, flip=True).plain(index), as_it_is)
+    halved = Data(images, [0] * 6, "ab", crop=4, flip=True).plain(index)
+    mean = images[index].double().unfold(2, 2, 2).unfold(3, 2, 2).mean(dim=(4, 5))  # PIL's triangle is wider than 2
+    assert halved.shape == (2, 3, 4, 4) and torch.equal(halved, Data(images, [0] * 6, "ab", crop=4).plain(index))
+    assert (halved * torch.tensor(STD).view(3, 1, 1) + torch.tensor(MEAN).view(3, 1, 1)).sub(
+        mean / 255
+    ).abs().max() < 0.4
 
 
 def test_an_unknown_data_set_is_refused_and_the_near_ones_named():

@@ -11,10 +11,12 @@ import time
 from contextlib import contextmanager
 from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
 from conftest import STEPS, files, kinds, same, timeless
 
+import skdcore.train
 from skdcore import measures, records
 from skdcore.data import Data, load_cached
 from skdcore.datasets import DATASETS
@@ -177,6 +179,57 @@ def test_the_scores_of_a_record_are_those_of_the_weights_beside_it(fit, tmp_path
     assert found == pytest.approx({key: final[key] for key in found}, rel=1e-4, abs=1e-6)
 
 
+def test_the_scores_of_each_image_stand_beside_the_record_and_agree_with_it(fit, tmp_path):
+    final = fit("drg+dsr")["final"]
+    test = load_cached("tiny", None, torch.device("cpu"), 0)[1]
+    with np.load(next(tmp_path.rglob("0.images.npz"))) as images:
+        found = {name: images[name] for name in images}
+    assert {name: values.dtype for name, values in found.items()} == {
+        "predicted": np.uint8, "p_true": np.float16, "entropy": np.float16,
+    }  # fmt: skip
+    assert 100 * (found["predicted"] == test.labels.numpy()).mean() == pytest.approx(final["accuracy"])
+    assert found["p_true"].astype(float).mean() == pytest.approx(final["p_true"], rel=1e-3)
+    assert found["entropy"].astype(float).mean() == pytest.approx(final["entropy"], rel=1e-3)
+
+
+def test_the_training_accuracy_of_a_record_is_that_of_the_images_as_they_are(fit, tmp_path):
+    final = fit("vanilla")["final"]
+    data = load_cached("tiny", None, torch.device("cpu"), 0)[0]
+    base = network("resnet10_w16", 10, 16).base.eval()
+    base.load_state_dict(*weights(tmp_path / "results").values())
+    with torch.no_grad():
+        right = base(data.plain(torch.arange(len(data)))).argmax(dim=1) == data.labels
+    assert abs(100 * right.double().mean().item() - final["train_accuracy"]) <= 1, "half-precision weights"
+
+
+def test_a_long_run_is_scored_every_few_epochs_and_in_its_final_one(fit, tiny, monkeypatch):
+    monkeypatch.setattr(DATASETS[tiny], "recipe", DATASETS[tiny].recipe | {"epochs": 5})
+    every = fit("vanilla", seed=1)["curve"]
+    monkeypatch.setattr(DATASETS[tiny], "recipe", DATASETS[tiny].recipe | {"score_every": 2})
+    record = fit("vanilla")
+    curve = record["curve"]
+    assert curve["scored"] == [2, 4, 5] and len(curve["test"]) == 3 and len(curve["train"]) == 5
+    assert every["scored"] == [1, 2, 3, 4, 5]
+    assert record["best"]["epoch"] in (2, 4, 5) and record["best"]["accuracy"] == max(curve["test"])
+
+
+def test_scoring_less_often_changes_nothing_else(fit, tiny, tmp_path, monkeypatch):
+    often = fit("drg+dsr", tmp_path / "often")
+    monkeypatch.setattr(DATASETS[tiny], "recipe", DATASETS[tiny].recipe | {"score_every": 3})
+    seldom = fit("drg+dsr", tmp_path / "seldom")
+    assert seldom["final"] == often["final"] and seldom["curve"]["loss"] == often["curve"]["loss"]
+
+
+def test_a_record_names_the_commit_of_its_code_and_whether_the_tree_was_clean(fit):
+    made = fit("vanilla")["provenance"]
+    if made["commit"] is None:
+        pytest.skip("not a git checkout")
+    assert (
+        subprocess.run(["git", "cat-file", "-t", made["commit"]], capture_output=True, text=True).stdout == "commit\n"
+    )
+    assert type(made["clean"]) is bool
+
+
 def test_training_learns(fit, tiny, monkeypatch):
     monkeypatch.setattr(DATASETS[tiny], "recipe", DATASETS[tiny].recipe | {"epochs": 20, "gamma": 1.0})
     curve = fit("drg+dsr")["curve"]
@@ -199,12 +252,12 @@ def test_training_begins_alike_whatever_the_random_state(fit, tmp_path):
 
 def test_bf16_trains_with_float32_weights_and_losses(tiny):
     run = training(precision="bf16")
-    run.begin_epoch()
-    losses, _ = run.forward(run.batches[0], run.memories)
+    state = run.state
+    losses, _ = run.forward(run.view_of(state.net, state.batches[0], state.memories))
     assert all(value.dtype == torch.float32 for value in losses.values())
     run.step()
-    assert all(p.dtype == torch.float32 for p in run.net.parameters())
-    assert run.meter[0].isfinite().all()
+    assert all(p.dtype == torch.float32 for p in state.net.parameters())
+    assert state.meter[0].isfinite().all()
 
 
 def test_only_parameters_that_a_method_uses_are_trained_and_counted(tiny, fit, tmp_path):
@@ -222,12 +275,13 @@ def test_only_parameters_that_a_method_uses_are_trained_and_counted(tiny, fit, t
 @pytest.mark.parametrize("name", ["vanilla", "drg+dsr"])
 def test_the_dry_step_leaves_no_trace(tiny, name):
     run = training(name)
+    state = run.state
     torch.manual_seed(0)
-    assert same(dict(run.net.state_dict()), dict(network("resnet10_w16", 10, 16).state_dict())), "still as it was made"
+    assert same(dict(state.net.state_dict()), dict(network("resnet10_w16", 10, 16).state_dict())), "as it was made"
     before = torch.get_rng_state()
-    run.dry_step()
+    run.dry_step(state.net)
     assert torch.equal(torch.get_rng_state(), before)
-    assert run.memories == {} and all(p.grad is None for p in run.net.parameters())
+    assert state.memories == {} and all(p.grad is None for p in state.net.parameters())
 
 
 def test_the_dry_step_makes_the_parts_and_leaves_them_as_they_were_made(tiny, spare_methods):
@@ -238,11 +292,53 @@ def test_the_dry_step_makes_the_parts_and_leaves_them_as_they_were_made(tiny, sp
         adaptor = s.part("adaptor", lambda: torch.nn.Sequential(torch.nn.Linear(10, 10), torch.nn.BatchNorm1d(10)))
         return adaptor(s.z).square().mean()
 
-    run = training("toy")
+    run = training("toy").state
     (part,) = run.net.parts.values()
     trained = {id(p) for group in run.optimizer.param_groups for p in group["params"]}
     assert {id(p) for p in part.parameters()} <= trained
     assert part[1].num_batches_tracked == 0 and (part[1].running_mean == 0).all() and (part[1].running_var == 1).all()
+
+
+def test_a_part_keeps_every_buffer_that_it_was_made_with(tiny, spare_methods):
+    class Counting(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = torch.nn.Parameter(torch.ones(()))
+            self.register_buffer("seen", torch.full((), 7.0))
+
+        def forward(self, z):
+            self.seen += 1
+            return self.scale * z
+
+    @method
+    def counts(s):
+        return s.part("counting", Counting)(s.z).square().mean()
+
+    (part,) = training("counts").state.net.parts.values()
+    assert part.seen == 7
+
+
+def test_a_method_that_begins_to_use_an_exit_later_is_an_error_that_names_it(fit, spare_methods, tmp_path):
+    @method
+    def late(s):
+        return cross_entropy(s.exit(2), s.y) if s.epoch else 0 * s.z.sum()
+
+    with pytest.raises(ValueError, match=r"late first used exits\.1\..* in epoch 2; a method must use what it trains"):
+        fit("late")
+    assert list(tmp_path.rglob("*.json")) == []
+
+
+def test_a_method_that_never_reads_z_trains_in_the_runs_precision(tiny, spare_methods):
+    seen = []
+
+    @method(labels=True)
+    def own(s):
+        return cross_entropy(s.net.head(s.features[-1]).float(), s.y)
+
+    run = training("own", precision="bf16")
+    run.state.net.base.fc.register_forward_hook(lambda _, __, z: seen.append(z.dtype))
+    run.step()
+    assert seen == [torch.bfloat16] * 2, "the logits that are counted, and the method's own"
 
 
 @pytest.mark.parametrize(
@@ -267,11 +363,7 @@ def test_images_that_no_exit_can_halve_are_refused_and_write_nothing(fit, tiny, 
     """34 pixels are 17 after block 2; a method without an exit trains on them."""
     part = torch.randint(256, (20, 3, 34, 34), dtype=torch.uint8), torch.arange(20) % 10
 
-    def odd(root, seed):
-        return part, part, range(10)
-
-    odd.recipe, odd.augment = DATASETS[tiny].recipe, DATASETS[tiny].augment
-    monkeypatch.setitem(DATASETS, tiny, odd)
+    monkeypatch.setattr(DATASETS[tiny], "splits", (part, part, range(10)))
     with pytest.raises(ValueError, match="even sides, not 17x17"):
         fit("drg+dsr")
     assert not (tmp_path / "results").exists()
@@ -366,10 +458,10 @@ def test_a_run_resumes_with_its_own_number_of_threads(fit, whole, stop_after, tm
 def test_checkpoints_on_the_way_change_nothing(fit, whole, tmp_path, monkeypatch):
     record, kept = whole("drg+dsr")
     saves = []
-    save = Training.save
-    monkeypatch.setattr(Training, "save", lambda self: (saves.append(1), save(self)))
+    save = skdcore.train.save
+    monkeypatch.setattr(skdcore.train, "save", lambda kept, file: (saves.append(file.name), save(kept, file)))
     assert timeless(fit("drg+dsr", checkpoint_minutes=0)) == timeless(record)
-    assert len(saves) == 3 * STEPS and same(weights(tmp_path / "results"), kept)
+    assert saves.count("0.checkpoint.pt") == 3 * STEPS and same(weights(tmp_path / "results"), kept)
 
 
 def test_a_run_keeps_its_start_its_seconds_and_its_code_when_it_goes_on(fit, stop_after, tmp_path, monkeypatch):
@@ -385,7 +477,7 @@ def test_a_run_keeps_its_start_its_seconds_and_its_code_when_it_goes_on(fit, sto
     record = fit("vanilla")
     assert record["provenance"]["code"] == f"{checkpoint['provenance']['code']}+edited"
     assert record["provenance"]["started"] == checkpoint["provenance"]["started"]
-    assert record["cost"]["seconds"] > checkpoint["seconds"]["all"] > 0
+    assert record["cost"]["seconds"] > sum(checkpoint["seconds"].values()) > 0
 
 
 def test_a_budget_stops_a_run_at_a_checkpoint_and_says_where(fit, whole, tmp_path):
@@ -421,7 +513,7 @@ def test_a_checkpoint_of_other_settings_is_refused_and_kept(fit, stop_after, tin
     assert checkpoint.read_bytes() == before
 
 
-@pytest.mark.parametrize("damage", ["empty", "half", "garbage", "of other code"])
+@pytest.mark.parametrize("damage", ["empty", "half", "garbage", "one bit", "of other code"])
 def test_a_damaged_checkpoint_is_named_and_kept(fit, stop_after, tmp_path, damage):
     stop_after(1)
     with pytest.raises(Stopped):
@@ -433,7 +525,10 @@ def test_a_damaged_checkpoint_is_named_and_kept(fit, stop_after, tmp_path, damag
         state["net"].popitem()
         torch.save(state, checkpoint)
     else:
-        checkpoint.write_bytes({"empty": b"", "half": whole[: len(whole) // 2], "garbage": b"no checkpoint"}[damage])
+        middle = len(whole) // 2
+        flipped = whole[:middle] + bytes([whole[middle] ^ 4]) + whole[middle + 1 :]
+        damaged = {"empty": b"", "half": whole[:middle], "garbage": b"no checkpoint", "one bit": flipped}
+        checkpoint.write_bytes(damaged[damage])
     before = checkpoint.read_bytes()
     with pytest.raises(ValueError, match=r"0\.checkpoint\.pt: damaged, or written by other code .*move it away"):
         fit("vanilla")
@@ -455,10 +550,10 @@ TAUGHT_BY = "tiny/resnet10_w16/vanilla/e3-fp32/0"
 
 
 def digest(path):
-    """sha256 over names and values of saved weights, which are kept in half precision and used in single."""
+    """sha256 over names and values of saved weights."""
     content = hashlib.sha256()
     for name, tensor in torch.load(path, weights_only=True).items():
-        content.update(name.encode() + (tensor.float() if tensor.dtype == torch.half else tensor).numpy().tobytes())
+        content.update(name.encode() + tensor.numpy().tobytes())
     return content.hexdigest()
 
 
@@ -476,14 +571,22 @@ def test_a_checkpoint_of_another_teacher_is_refused_and_kept_and_goes_on_with_it
         fit("kd")
     place, (checkpoint,) = tmp_path / "results" / f"{TAUGHT_BY}.weights.pt", tmp_path.rglob("*.checkpoint.pt")
     own, before = place.read_bytes(), checkpoint.read_bytes()
+    of_teacher = tmp_path / "results" / f"{TAUGHT_BY}.json"
+    own_record = json.loads(of_teacher.read_text())
     other = torch.load(place, weights_only=True)
     other["fc.bias"][0] += 1
     torch.save(other, place)
     stop_after(None)
+    with pytest.raises(ValueError, match=r"0.weights.pt: not the weights of 0.json; move both away"):
+        fit("kd")
+    of_teacher.write_text(
+        json.dumps(own_record | {"provenance": own_record["provenance"] | {"weights": digest(place)}})
+    )
     with pytest.raises(ValueError, match=r"checkpoint.pt is of a run with other settings, data or teacher"):
         fit("kd")
     assert checkpoint.read_bytes() == before and not checkpoint.with_name("0.json").exists()
     place.write_bytes(own)
+    of_teacher.write_text(json.dumps(own_record))
     assert timeless(fit("kd")) == timeless(record)
 
 
@@ -495,6 +598,13 @@ def test_a_teacher_whose_weights_are_gone_is_trained_anew_beside_its_record(fit,
     assert fit("kd")["provenance"]["teachers"] == {"vanilla": made}
     assert place.read_bytes() == before and not place.with_suffix(".weights.pt").exists()
     assert digest(tmp_path / "results/teachers" / f"{TAUGHT_BY}.weights.pt") == made
+
+
+def test_a_teacher_is_checkpointed_as_often_as_the_run_that_it_teaches(fit, monkeypatch):
+    files, save = [], skdcore.train.save
+    monkeypatch.setattr(skdcore.train, "save", lambda kept, file: (files.append(str(file)), save(kept, file)))
+    fit("kd", checkpoint_minutes=0)
+    assert sum("vanilla" in file and file.endswith(".checkpoint.pt") for file in files) == 3 * STEPS
 
 
 def test_a_teacher_that_failed_teaches_nobody(fit):
@@ -540,7 +650,7 @@ def test_a_signal_stops_the_command_at_a_checkpoint_and_the_same_command_ends_it
     first.send_signal(number)
     out, err = first.communicate(timeout=180)
     assert first.returncode == 3 and out == ""
-    assert f"stopped by {number.name}; the same command goes on from there" in err and "Traceback" not in err
+    assert f"stopped by {number.name}; the same command resumes from there" in err and "Traceback" not in err
     assert kinds(tmp_path) == {".checkpoint.pt"}
     second = python(*command)
     out, err = second.communicate(timeout=180)

@@ -1,0 +1,96 @@
+"""Everything that the future of a run depends on, in one place: what a checkpoint holds and a captured step changes."""
+
+import hashlib
+import zipfile
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from io import BytesIO
+from pickle import UnpicklingError
+
+import torch
+
+from skdcore.models import Network
+from skdcore.records import atomically
+
+
+@dataclass
+class State:
+    """A run after `epoch` epochs and `at` steps of the next one.
+
+    `batches` int64 (steps, B): this epoch's images.  `meter` float32 (steps, terms + 1): the losses of its steps by
+    term, and how many images were classified correctly.  `row` int64 (1,): `at` on the device, where a replayed step
+    can read it.  `curve`: see records.py.
+    """
+
+    settings: dict
+    net: Network
+    optimizer: torch.optim.Optimizer
+    batches: torch.Tensor
+    meter: torch.Tensor
+    row: torch.Tensor
+    curve: dict
+    provenance: dict
+    memories: dict = field(default_factory=dict)  # {term: {name: tensor}}
+    seconds: dict = field(default_factory=lambda: {"training": 0.0, "scoring": 0.0})
+    epoch: int = 0
+    at: int = 0
+
+    def tensors(self):
+        """The tensors that a step changes in place, once the first step has made them all."""
+        momenta = [held["momentum_buffer"] for held in self.optimizer.state.values()]
+        memories = [tensor for memory in self.memories.values() for tensor in memory.values()]
+        return [*self.net.parameters(), *self.net.buffers(), *momenta, *memories, self.meter, self.row]
+
+    def state_dict(self):
+        """All fields, with the random state and the number of threads, as a checkpoint holds them."""
+        kept = {f.name: getattr(self, f.name) for f in fields(self)}
+        kept |= {name: part.state_dict() for name, part in kept.items() if hasattr(part, "state_dict")}
+        kept |= {"random": torch.get_rng_state(), "threads": torch.get_num_threads()}
+        return kept | ({"cuda": torch.cuda.get_rng_state(self.row.device)} if self.row.is_cuda else {})
+
+    def load_state_dict(self, kept):
+        """Takes over what `state_dict` gave, the random state and the number of threads too."""
+        for f in fields(self):
+            part = getattr(self, f.name)
+            if hasattr(part, "load_state_dict"):
+                part.load_state_dict(kept[f.name])
+            else:
+                setattr(self, f.name, kept[f.name])
+        torch.set_num_threads(kept["threads"])
+        torch.set_rng_state(kept["random"].cpu())
+        if self.row.is_cuda:
+            torch.cuda.set_rng_state(kept["cuda"].cpu(), self.row.device)
+
+
+def save(tensors, file):
+    """`torch.save`, whole or not at all; into memory first, as torch hides what the system says of a full disk."""
+    content = BytesIO()
+    torch.save(tensors, content)
+    atomically(file, content.getbuffer())
+
+
+def load(file, device="cpu"):
+    """What `save` wrote.  Raises ValueError that names the file if it is damaged."""
+    with readable(file):
+        with zipfile.ZipFile(file) as archive:  # torch does not verify the checksums that it writes
+            if damaged := archive.testzip():
+                raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")
+        return torch.load(file, map_location=device, weights_only=True)
+
+
+@contextmanager
+def readable(file):
+    """For a block that reads what `save` wrote: ValueError that names the file if it cannot be used."""
+    try:
+        yield
+    except (EOFError, KeyError, NotImplementedError, RuntimeError, UnpicklingError, zipfile.BadZipFile) as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).strip().splitlines()[:1])}"
+        raise ValueError(f"{file}: damaged, or written by other code ({reason}); move it away to start anew") from error
+
+
+def fingerprint(weights):
+    """sha256 over the names and values of a state dict."""
+    digest = hashlib.sha256()
+    for name, tensor in weights.items():
+        digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

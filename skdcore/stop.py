@@ -1,0 +1,29 @@
+"""How a run is asked to stop at its next step: by a signal, or because its time is over."""
+
+import signal
+import threading
+import time
+from contextlib import contextmanager
+
+
+@contextmanager
+def stop_signals(deadline):
+    """Yields a function that gives the reason to stop, or None; `deadline` is a time of the monotonic clock.
+
+    SIGINT and SIGTERM are reasons where handlers can be set (a main thread); elsewhere, as in a Dask
+    worker, periodic checkpoints stand in for them.
+    """
+    caught = []
+    names = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    before = {name: signal.signal(name, lambda number, _: caught.append(number)) for name in names}
+
+    def reason():
+        if caught:
+            return f"stopped by {signal.Signals(caught[0]).name}"
+        return "the time budget is used up" if time.monotonic() > deadline else None
+
+    try:
+        yield reason
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
