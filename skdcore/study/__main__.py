@@ -1,0 +1,66 @@
+"""The command line of the study: python -m skdcore.study pages | picture."""
+
+import argparse
+import inspect
+import sys
+
+from skdcore.errors import Stopped
+from skdcore.study import pages
+
+
+def main(arguments=None):
+    """Runs a command; returns the exit status: 0, 1 a notebook failed, 2 bad input, 3 stopped while training."""
+    chosen = parser().parse_args(arguments)
+    try:
+        return chosen.command(chosen)
+    except (Stopped, KeyboardInterrupt) as stopped:
+        print(str(stopped) or "interrupted; the same command resumes", file=sys.stderr)
+        return 3
+    except (ValueError, OSError) as error:
+        print(f"skdcore.study: {error}", file=sys.stderr)
+        return 2
+
+
+def parser():
+    """The whole command line, as argparse sees it."""
+    top = argparse.ArgumentParser(prog="python -m skdcore.study", description="From records to the pages of the book.")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    sub = _add(commands, pages_command, "run the notebooks whose inputs changed")
+    sub.epilog = "example: python -m skdcore.study pages book --results results --only table_1 index"
+    sub.add_argument("folder", metavar="FOLDER", help="the book: index.ipynb and experiments/*.ipynb are written here")
+    sub.add_argument("--results", metavar="DIR", help="folder of this run's records; default: the notebooks' parameter")
+    sub.add_argument("--only", metavar="NAME", nargs="+", help="notebooks, such as table_1; default: all")
+    sub = _add(commands, picture_command, "draw the README's picture")
+    sub.add_argument("file", metavar="FILE", help="such as book/figures/table_1_small.png")
+    return top
+
+
+def _add(commands, command, help_):
+    """A sub-command whose description is its function's docstring."""
+    name = command.__name__.removesuffix("_command")
+    sub = commands.add_parser(
+        name, help=help_, description=inspect.getdoc(command), formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    sub.set_defaults(command=command)
+    return sub
+
+
+def pages_command(chosen):
+    """Run the notebooks in notebooks/ and write each, with its outputs, as a page of the book in FOLDER.
+
+    What the pages show and has no record yet is trained first.  A page carries a fingerprint of
+    what it was made from: its notebook and parameters, the code, study.yml, and the records.
+    While these are the same, the notebook is not run again; delete a page to have it made anew.
+    If a notebook fails, its old page stays, the other pages are made, and the exit status is 1.
+    """
+    return int(bool(pages.make(chosen.folder, chosen.results, chosen.only)))
+
+
+def picture_command(chosen):
+    """Draw the README's picture: the gains of Table I on all of CIFAR-100, from the committed records."""
+    pages.picture(chosen.file)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

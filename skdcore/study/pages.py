@@ -1,0 +1,148 @@
+"""The executed pages of the book: each notebook becomes a page, and is run again only when its inputs changed."""
+
+import hashlib
+import json
+import os
+import re
+import sys
+import time
+from ast import literal_eval
+from pathlib import Path
+
+import nbformat
+import papermill
+
+from skdcore.errors import unknown
+from skdcore.records import atomically
+from skdcore.study.experiments import ROOT, experiment
+from skdcore.sweep import sweep
+
+FIRST, LAST = "side_by_side", "index"  # the first leaves a measurement that others show; the last shows all records
+NOT_READ = {"__pycache__", "teachers"}, {".lock", ".pt", ".tmp"}  # folders, endings: no page depends on them
+
+
+class Page:
+    """A page of the book in `folder`, made from the notebook `name` with the records in `results`.
+
+    `results` is a path from the project's root; by default the notebook's own parameter decides.
+    """
+
+    def __init__(self, name, folder, results=None, root=ROOT):
+        self.name, self.root = name, root
+        self.template = root / "notebooks" / f"{name}.ipynb"
+        self.file = Path(folder, "" if name == LAST else "experiments", f"{name}.ipynb")
+        known = papermill.inspect_notebook(self.template)
+        self.given = {"results": results} if results and "results" in known else {}
+        self.parameters = {key: literal_eval(entry["default"]) for key, entry in known.items()} | self.given
+
+    def fingerprint(self):
+        """A hash of all that the page is made from: notebook, parameters, code and records; no time and no path."""
+        cells = nbformat.read(self.template, as_version=4).cells
+        found = {"notebook": [[cell.cell_type, cell.metadata, cell.source] for cell in cells], "given": self.given}
+        found |= _hashes("", self.root, "skdcore/**/*.py", "skdcore/**/*.npz", "study.yml", "results/**/*")
+        if "results" in self.parameters:
+            found |= _hashes("records/", self.root / self.parameters["results"], "**/*")
+        return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
+
+    def is_current(self):
+        """True if the page was made from what is there now."""
+        try:
+            return json.loads(self.file.read_bytes())["metadata"]["skdcore"]["fingerprint"] == self.fingerprint()
+        except (FileNotFoundError, ValueError, KeyError):
+            return False
+
+    def make(self):
+        """Runs the notebook and writes the page, whole or not at all."""
+        done = papermill.execute_notebook(self.template, None, self.given, cwd=self.root, progress_bar=False)
+        self._strip(done)
+        done.metadata["skdcore"] = {"fingerprint": self.fingerprint()}  # after the run: it may have left records
+        atomically(self.file, nbformat.writes(done).encode() + b"\n")
+
+    def _strip(self, notebook):
+        """Removes what differs between two runs of equal results: times, versions, addresses and absolute paths."""
+        del notebook.metadata["papermill"]
+        notebook.metadata.get("language_info", {}).pop("version", None)
+        for cell in notebook.cells:
+            for key in ("papermill", "execution"):
+                cell.metadata.pop(key, None)
+            if "injected-parameters" in cell.metadata.get("tags", []):
+                cell.id = "injected-parameters"
+            if cell.cell_type == "code":
+                shown = json.dumps(cell.outputs, ensure_ascii=False).replace(f"{self.root}/", "")
+                shown = re.sub(r" at 0x[0-9a-f]+|[^\s\"]*/ipykernel_\d+/", "", shown)
+                cell.outputs = [nbformat.from_dict(output) for output in json.loads(shown)]
+
+
+def _hashes(label, folder, *patterns):
+    """{label and name: hash of the content} of the files in a folder that match one of the patterns."""
+    folders, endings = NOT_READ
+    files = {file.relative_to(folder) for pattern in patterns for file in folder.glob(pattern) if file.is_file()}
+    return {
+        label + file.as_posix(): hashlib.sha256((folder / file).read_bytes()).hexdigest()
+        for file in files
+        if file.suffix not in endings and not folders & set(file.parts)
+    }
+
+
+def make(folder, results=None, only=None, root=ROOT):
+    """Makes the pages of the book in `folder`, all or `only` some, and returns the names of those that failed.
+
+    First everything that outdated pages show is trained, in one sweep.  A notebook that fails is reported on stderr;
+    its old page stays, and the others are still made.
+    """
+    names = {file.stem for file in (root / "notebooks").glob("*.ipynb")}
+    for name in only or []:
+        if name not in names:
+            raise unknown("notebook", name, names)
+    results = results and os.path.relpath(results, root)
+    names = sorted(only or names, key=lambda name: (name == LAST, name != FIRST, name))
+    pages = [Page(name, folder, results, root) for name in names]
+    _train([page for page in pages if not page.is_current()])
+    return [page.name for page in pages if not _report(page)]
+
+
+def _train(pages):
+    """Trains the runs of the pages that are an experiment's, so that each page sees the records of all."""
+    runs = {}
+    for page in pages:
+        if "seeds" in (given := page.parameters):
+            cells = {key: given[key] for key in ("dataset", "models", "seeds", "epochs", "precision")}
+            runs.setdefault(page.root / given["results"], []).extend(experiment(page.name).cells(**cells))
+    for results, cells in runs.items():
+        try:
+            sweep(cells, results=results)
+        except ValueError as error:  # the notebook that shows this run will fail, the others need not
+            print(error, file=sys.stderr)
+
+
+def _report(page):
+    """Makes a page unless it is current, says so in a line, and returns whether that went well."""
+    print(f"{page.name:14}", end=" ", flush=True)
+    if page.is_current():
+        print("unchanged", flush=True)
+        return True
+    began = time.monotonic()
+    try:
+        page.make()
+    except Exception as error:  # whatever it is, the other pages are still made
+        print("failed", flush=True)
+        print(f"{page.template.name}: {_reason(error)}", file=sys.stderr, flush=True)
+        return False
+    print(f"{time.monotonic() - began:.1f} s", flush=True)
+    return True
+
+
+def _reason(error):
+    """What went wrong, in one line, with the cell if it was in one."""
+    if not isinstance(error, papermill.PapermillExecutionError):
+        return f"{type(error).__name__}: {error}"
+    where = f"In [{error.exec_count}], {error.source.strip().splitlines()[0]!r}"
+    return f"{where}: {error.ename}: {error.evalue}"
+
+
+def picture(file, regime="full"):
+    """Draws the README's picture, the gains of Table I in a regime, from the committed records."""
+    from skdcore.study import evidence, experiments, figures
+
+    table, chosen = experiment("table_1"), experiments.regime(regime)
+    figures.gains({one.title: one.compare(table) for one in evidence.on(table, chosen)}).savefig(file, dpi=120)

@@ -1,0 +1,186 @@
+"""The pages of the book are made from the notebooks, and again only when what they are made from changed."""
+
+import re
+import shutil
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+from skdcore.study import pages
+from skdcore.study.__main__ import main
+from skdcore.study.pages import Page, make
+
+pytestmark = pytest.mark.filterwarnings("default")  # nbclient, jupyter_client and tornado warn of each other
+SHOW = "import os\nprint(sorted(os.listdir(results)), object(), os.path.abspath('deep'))"
+WARN = "import warnings\nwarnings.warn('so it is')"
+
+
+def write(file, text):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+
+
+def write_notebook(root, name, *sources, parameters='results: str = "_build/results"'):
+    cells = [new_code_cell(source, id=f"{name}-{place}") for place, source in enumerate([parameters, *sources])]
+    cells[0].metadata["tags"] = ["parameters"]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    write(root / f"notebooks/{name}.ipynb", nbformat.writes(new_notebook(cells=cells, metadata={"kernelspec": kernel})))
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A small project: two notebooks, a line of code, a committed record and one of this machine."""
+    root = tmp_path / "project"
+    write_notebook(root, "one", SHOW, WARN)
+    write_notebook(root, "index", "print(results)")
+    write(root / "skdcore/code.py", "1")
+    write(root / "study.yml", "rows: []")
+    write(root / "results/glyphs/0.json", "{}")
+    write(root / "_build/results/glyphs/1.json", "{}")
+    return root
+
+
+@pytest.fixture
+def ran(monkeypatch):
+    """Notebooks are not run; gives the names of those that would have been."""
+    ran = []
+    monkeypatch.setattr(Page, "make", lambda page: ran.append(page.name))
+    return ran
+
+
+def test_each_notebook_becomes_a_page_and_is_not_run_again_while_nothing_changed(root, tmp_path, capsys):
+    folder = tmp_path / "new/book"
+    assert make(folder, root=root) == []
+    assert re.fullmatch(r"one +\d+\.\d s\nindex +\d+\.\d s\n", capsys.readouterr().out)
+    one = nbformat.read(folder / "experiments/one.ipynb", as_version=4)
+    assert one.cells[1].outputs[0].text == "['glyphs'] <object object> deep\n"
+    assert "_build/results" in (folder / "index.ipynb").read_text()
+    before = {file: file.stat().st_mtime_ns for file in folder.rglob("*")}
+    assert make(folder, root=root) == []
+    assert re.fullmatch(r"one +unchanged\nindex +unchanged\n", capsys.readouterr().out)
+    assert before == {file: file.stat().st_mtime_ns for file in folder.rglob("*")}
+
+
+def test_two_runs_of_a_notebook_give_the_same_file_without_a_path_an_address_or_a_time(root, tmp_path):
+    books = tmp_path / "a", tmp_path / "b"
+    for book in books:
+        make(book, results=root / "results", only=["one"], root=root)
+    one, other = ((book / "experiments/one.ipynb").read_text() for book in books)
+    assert one == other
+    assert 'results = \\"results\\"' in one and "<object object> deep" in one and "UserWarning: so it is" in one
+    assert not re.search(f"{tmp_path}|0x[0-9a-f]|duration|_time|iopub", one)
+
+
+def test_a_notebook_that_fails_is_named_with_its_cell_keeps_its_page_and_the_others_are_made(root, tmp_path, capsys):
+    write_notebook(root, "one", "x = 1", "shown = 2\nraise KeyError('no such row')")
+    write(tmp_path / "experiments/one.ipynb", "the old page")
+    assert make(tmp_path, root=root) == ["one"]
+    out, err = capsys.readouterr()
+    assert re.fullmatch(r"one +failed\nindex +\d+\.\d s\n", out)
+    assert "one.ipynb: In [3], 'shown = 2': KeyError: 'no such row'\n" in err
+    assert (tmp_path / "experiments/one.ipynb").read_text() == "the old page"
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+CHANGES = {
+    "a cell": lambda root: write_notebook(root, "one", SHOW),
+    "a parameter": lambda root: write_notebook(root, "one", SHOW, WARN, parameters='results: str = "results"'),
+    "the code": lambda root: write(root / "skdcore/code.py", "2"),
+    "a new module": lambda root: write(root / "skdcore/study/new.py", ""),
+    "study.yml": lambda root: write(root / "study.yml", "rows: [drg]"),
+    "a committed record": lambda root: write(root / "results/glyphs/0.json", "[]"),
+    "a new committed record": lambda root: write(root / "results/glyphs/2.json", "{}"),
+    "a record of this machine": lambda root: write(root / "_build/results/glyphs/1.json", "[]"),
+    "a record that is gone": lambda root: (root / "_build/results/glyphs/1.json").unlink(),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_page_is_outdated_by(change, root, tmp_path):
+    before = Page("one", tmp_path, root=root).fingerprint()
+    change(root)
+    assert Page("one", tmp_path, root=root).fingerprint() != before
+
+
+def test_a_page_is_outdated_by_another_value_of_its_parameter(root, tmp_path):
+    given, default = (Page("one", tmp_path, results, root).fingerprint() for results in ("results", None))
+    assert given != default
+
+
+def test_a_page_is_not_outdated_by_another_place_outputs_or_what_a_run_leaves_beside_its_record(root, tmp_path):
+    before = Page("one", tmp_path, root=root).fingerprint()
+    moved = shutil.copytree(root, tmp_path / "elsewhere/teachers")
+    for name in ("glyphs/0.lock", "glyphs/0.weights.pt", "glyphs/0.json.7.tmp", "teachers/glyphs/0.json"):
+        write(moved / "results" / name, "x")
+    write(moved / "skdcore/__pycache__/code.py", "x")
+    write(moved / "notebooks/two.ipynb", "x")
+    assert Page("one", tmp_path / "other", root=moved).fingerprint() == before
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[1", "{}", '{"metadata": {}}', '{"metadata": {"skdcore": {"fingerprint": "0"}}}']
+)
+def test_a_page_without_the_fingerprint_is_outdated(root, tmp_path, text):
+    write(tmp_path / "experiments/one.ipynb", text)
+    assert not Page("one", tmp_path, root=root).is_current()
+
+
+def test_the_measurement_is_made_first_and_the_index_last(root, tmp_path, ran):
+    for name in ("a", "side_by_side", "z"):
+        write_notebook(root, name)
+    make(tmp_path, root=root)
+    assert ran == ["side_by_side", "a", "one", "z", "index"]
+
+
+def test_all_that_outdated_pages_show_is_trained_in_one_sweep_before_the_first_is_run(root, tmp_path, ran, monkeypatch):
+    for name, seeds in (("table_1", [0, 1]), ("table_4", [0])):
+        given = (
+            'dataset: str = "glyphs"\nmodels: list[str] = ["resnet10_w16"]\nepochs: int = 2\nprecision: str = "fp32"'
+        )
+        given += f'\nseeds: list[int] = {seeds}\nresults: str = "_build/results"'
+        write_notebook(root, name, parameters=given)
+    swept = []
+    monkeypatch.setattr(pages, "sweep", lambda runs, results: swept.append((list(ran), runs, results)))
+    make(tmp_path, root=root)
+    ((before, runs, results),) = swept
+    assert before == [] and results == root / "_build/results"
+    assert {(run.method, run.seed) for run in runs} >= {("dsr", 1), ("drg(k=1)+dsr", 0)}
+    assert {(run.dataset, run.model, run.epochs, run.precision) for run in runs} == {
+        ("glyphs", "resnet10_w16", 2, "fp32")
+    }
+    monkeypatch.setattr(Page, "is_current", lambda page: True)
+    make(tmp_path, root=root)
+    assert len(swept) == 1, "current pages need no training"
+
+
+def test_an_unknown_notebook_is_refused_and_the_near_one_is_named(root, tmp_path, ran):
+    with pytest.raises(ValueError, match="unknown notebook 'indx'; did you mean index"):
+        make(tmp_path, only=["one", "indx"], root=root)
+    assert ran == []
+
+
+@pytest.mark.parametrize(("failed", "status"), [([], 0), (["table_1"], 1)])
+def test_the_exit_status_says_whether_a_notebook_failed(monkeypatch, failed, status):
+    asked = []
+    monkeypatch.setattr(pages, "make", lambda *given: asked.append(given) or failed)
+    assert main(["pages", "book", "--results", "results", "--only", "table_1", "index"]) == status
+    assert asked == [("book", "results", ["table_1", "index"])]
+
+
+def test_bad_input_is_one_line_on_stderr_and_exits_2(capsys):
+    assert main(["pages", "book", "--only", "table_7"]) == 2
+    assert capsys.readouterr().err.startswith("skdcore.study: unknown notebook 'table_7'; did you mean table_")
+
+
+@pytest.mark.parametrize("command", ["pages", "picture"])
+def test_every_command_has_help_that_says_what_it_does(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    shown = capsys.readouterr().out
+    assert ended.value.code == 0 and len(shown.splitlines()) >= 6 and "records" in shown
+
+
+def test_the_picture_is_drawn_from_the_committed_records(tmp_path):
+    assert main(["picture", str(tmp_path / "picture.png")]) == 0
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
