@@ -183,11 +183,13 @@ def _report(record):
 
 
 def show_command(chosen):
-    """A table of all records under a folder: accuracy in percent on the test part after the last epoch."""
+    """A table of all records under a folder: accuracy in percent on the test split, after the final epoch."""
+    from skdcore.study.tables import listing
+
     if not Path(chosen.results).is_dir():
         raise FileNotFoundError(f"{chosen.results}: no such folder of records")
     found = records.under(chosen.results)
-    print(records.table(found).to_string() if found else f"no records under {chosen.results}")
+    print(listing(found).to_string() if found else f"no records under {chosen.results}")
 
 
 def models_command(chosen):

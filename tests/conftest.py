@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import yaml
 from PIL import Image
 
 import skdcore.data
@@ -22,12 +21,11 @@ from skdcore.datasets import DATASETS, glyphs, padded
 from skdcore.methods import METHODS
 from skdcore.models import network
 from skdcore.step import Step
-from skdcore.study.experiments import experiment
+from skdcore.study.experiments import experiments, regime
 from skdcore.train import Run, train
 
 PROJECT = Path(__file__).parents[1]
-TABLES = [name for name, entry in yaml.safe_load((PROJECT / "study.yml").read_text()).items() if "rows" in entry]
-ROWS = sorted({row for table in TABLES for row in experiment(table).rows})
+ROWS = sorted({row for one in experiments().values() for row in one.rows})
 STEPS = 5  # of an epoch of `tiny`
 
 
@@ -57,9 +55,10 @@ def tiny(tiny_parts, monkeypatch):
     """Makes `tiny` a data set with a recipe: 3 epochs of 5 steps, cropped and mirrored at random.  Gives its name."""
 
     def tiny(root, seed):
-        return copy.deepcopy(tiny_parts)
+        return copy.deepcopy(tiny.splits)
 
     monkeypatch.setitem(DATASETS, "tiny", tiny)
+    tiny.splits = tiny_parts
     tiny.recipe, tiny.augment = glyphs.recipe | {"epochs": 3, "batch": 100 // STEPS}, padded
     skdcore.data.load_cached.cache_clear()
     yield "tiny"
@@ -93,23 +92,28 @@ def stop_after(monkeypatch):
 
 @pytest.fixture
 def ran(tmp_path):
-    """Writes records of a scale, {method: accuracies of seeds 0, 1, ..}, and gives their folder.
+    """Writes records of a regime, {method: accuracies of seeds 0, 1, ..}, and gives their folder.
 
     Accuracy and the variance of probabilities rise from epoch to epoch, the variance of logits falls.
     """
 
-    def ran(model="resnet18", epochs=200, **accuracies):
+    def ran(where="paper", model=None, dataset="cifar100", code="x", **accuracies):
+        chosen, made = regime(where), dict.fromkeys("torch device data_sha256 started ended".split(), "x")
+        place = chosen.dataset or dataset, model or (chosen.models or ["resnet18"])[0]
         for method, values in accuracies.items():
             for seed, accuracy in enumerate(values):
-                settings = Run("cifar100", model, method, seed, epochs, "bf16").settings()
-                final = dict.fromkeys("nll ece entropy p_true".split(), 0.5) | {"accuracy": accuracy}
-                rising = [accuracy * (epoch + 1) / epochs for epoch in range(epochs)]
-                curve = dict.fromkeys("lr train test var_probs".split(), rising)
-                curve |= {"var_logits": rising[::-1], "loss": {}, "scored": list(range(1, epochs + 1))}
+                settings = Run(*place, method, seed, chosen.epochs, chosen.precision).settings()
+                epochs, every = settings["epochs"], settings["score_every"]
+                scored = [*range(every, epochs, every), epochs]
+                test = [accuracy * epoch / epochs for epoch in scored[:-1]] + [accuracy]
+                train = [accuracy * epoch / epochs for epoch in range(1, epochs + 1)]
+                curve = {"test": test, "var_probs": test, "var_logits": test[::-1], "scored": scored}
+                curve |= {"train": train, "lr": train, "loss": {}}
                 cost = dict.fromkeys("seconds_per_step seconds params_trained params_deployed peak_memory".split(), 60)
-                made = dict.fromkeys("torch device threads code data_sha256 started ended".split(), "x")
+                final = dict.fromkeys("nll ece entropy p_true".split(), 0.5) | {"accuracy": accuracy}
                 record = {"run": settings, "state": "finished", "final": final, "curve": curve, "cost": cost}
-                record |= {"best": {"accuracy": accuracy, "epoch": epochs}, "provenance": made}
+                record |= {"best": {"accuracy": accuracy, "epoch": epochs}}
+                record |= {"provenance": made | {"threads": 1, "code": code}}
                 records.write(records.path(tmp_path, settings), record)
         return tmp_path
 

@@ -13,7 +13,7 @@ from skdcore.step import Step
 from skdcore.sums import teachers
 
 
-def costs(model="resnet18", methods=tuple(METHODS), classes=100, side=32, images=50_000, batch=128):
+def counted(model="resnet18", methods=tuple(METHODS), classes=100, side=32, images=50_000, batch=128):
     """A pandas table of what each method takes beside vanilla, counted in a step once its memory is filled.
 
     Columns: extra forwards of a network (a teacher's too) and how many of them have a backward; the state, in
@@ -31,7 +31,7 @@ def costs(model="resnet18", methods=tuple(METHODS), classes=100, side=32, images
 
 
 def _counts(method, make, data, index):
-    """A row of `costs`; `make()` gives a network."""
+    """A row of `counted`; `make()` gives a network."""
     net, taught_by = make(), {name: make() for name in teachers(method)}
     forwards, memories, losses = [], {}, build(method)  # forwards: for each one, whether it has a gradient
     for each in (net, *taught_by.values()):

@@ -1,133 +1,153 @@
-"""What the records say, in words: the sentences of the pages."""
+"""What the records say, in words: the sentences of the pages, as Markdown."""
 
 import pandas
 
-from skdcore.study import costs, experiments
-from skdcore.study.tables import interval, ours
+from skdcore.study import costs
+from skdcore.study.display import escaped
+from skdcore.study.evidence import FEW, on
+from skdcore.study.experiments import BASELINE, MINIATURE, MISSING, RESULTS, regimes
+from skdcore.study.statistics import BETTER, LEVEL, MARGIN, MIN_SEEDS, NO_GAIN, UNDECIDED, WORSE, unequal
 
 PROPOSED = ("drg", "dsr", "drg+dsr")
+PERCENT = f"{100 * LEVEL:g} %"
+SPREADS = {"var_logits": "logits", "var_probs": "probabilities"}
+HEADS = {
+    BETTER: "Better than vanilla",
+    WORSE: "Worse than vanilla",
+    NO_GAIN: f"No gain above {MARGIN:g} points",
+    UNDECIDED: "Undecided",
+    FEW: f"Fewer than {MIN_SEEDS} seeds, so without an interval",
+}
 
 
-def judged(table, results=experiments.RESULTS):
-    """The comparison at the paper's scale, or at the small scale until one of the paper's methods has a verdict there.
-
-    Returns the scale's name, the frame of `Experiment.compare`, and those of its rows that have such a verdict.
-    """
-    for name in ("paper", "small"):
-        frame = table.compare(*experiments.at_scale(table, name, results))
-        rows = frame[frame["method"].isin(PROPOSED) & frame["low"].notna()]
-        if len(rows):
-            break
-    return name, frame, rows
-
-
-def answer(table, results=experiments.RESULTS):
-    """Does it work?  The book's first words, from what `judged` returns."""
-    name, frame, rows = judged(table, results)
-    if not len(rows):
-        return "**Not known so far.** None of the paper's methods has three seeds yet."
-    better, worse = ((rows["verdict"] == verdict).sum() for verdict in ("better", "worse"))
-    every = better == len(rows) and rows["method"].nunique() == len(PROPOSED)
-    word = "yes" if every else "in part" if better else "not shown so far"
-    others = frame[(frame["verdict"] == "better") & ~frame["method"].isin(PROPOSED)]
-    names = ", ".join(f"`{method}`" for method in others["method"].unique()) or "none"
-    return (
-        f"**Of the paper's methods: {word}.** This rests on the {name} scale ({experiments.scale(name)['text']}). DRG, DSR "
-        f"and their sum have {len(rows)} comparisons with plain training there: gains beyond the noise {better}, "
-        f"losses {worse}. The mean differences go from {_span(rows['gain'])} points, the upper ends of their "
-        f"intervals from {_span(rows['high'])}; the paper's gains on {rows['paper_model'].iloc[0]} from "
-        f"{_span(rows['paper_gain'])}. Of the other methods, these gain beyond the noise: {names}."
-    )
-
-
-def _span(values):
-    return f"{values.astype(float).min():+.2f} to {values.astype(float).max():+.2f}"
-
-
-def by_scale(table, miniature):
-    """What the records say of an experiment at each scale: a Markdown list, an item a scale and model."""
-    items = []
-    for name in ("paper", "small", "miniature"):
-        found, models = experiments.at_scale(table, name, miniature if name == "miniature" else experiments.RESULTS)
-        text = f"**The {name} scale** ({experiments.scale(name)['text']})"
-        if not found:
-            items.append(f"{text}: {experiments.MISSING}.")
-        for model in dict.fromkeys(record["run"]["model"] for record in found):
-            frame = table.compare(found, [model])
-            vanilla = ours(next(frame[frame["method"] == "vanilla"].itertuples()))
-            verdicts = _by_verdict(frame, lambda row: f"`{row.method}`") or experiments.MISSING
-            items.append(f"{text}, `{model}`: vanilla reaches {vanilla} %. {fit(found, model)} The others: {verdicts}.")
-    return "\n".join(f"- {item}" for item in items)
-
-
-def sentences(table, found, models):
-    """`sentence` and `fit` of each model's comparison, as Markdown."""
-    return "\n\n".join(
-        f"**{model}.** {sentence(table.compare(found, [model]))} {fit(found, model)}" for model in models
-    )
-
-
-def sentence(frame):
-    """What a comparison of one model shows, in one sentence made from its numbers."""
-    gains = "Gains in percentage points, paired by seed, with 95 % intervals, are"
-    parts = _by_verdict(frame, _gain)
-    return f"{gains} {parts}." if parts else "There is nothing to compare with vanilla yet."
-
-
-def _by_verdict(frame, show):
-    """The methods of a comparison under their verdicts, each as `show(row)`."""
+def verdicts(frame):
+    """The methods of a comparison under their verdicts, with their gains."""
     parts = []
-    for verdict, words in (
-        ("better", "better than vanilla beyond the noise"),
-        ("worse", "worse than vanilla beyond the noise"),
-        (experiments.NOISE, "within the noise of vanilla"),
-        (experiments.FEW, "of fewer than three seeds, so without a verdict"),
-    ):
+    for verdict, head in HEADS.items():
         rows = frame[frame["verdict"] == verdict]
-        if len(rows):
-            parts.append(f"{words}: {', '.join(map(show, rows.itertuples()))}")
-    return "; ".join(parts)
+        names = ", ".join(f"`{row.method}` ({row.gain:+.2f})" for row in rows.itertuples())
+        parts += [f"{head}: {names}."] if names else []
+    return " ".join(parts) or "There is nothing to compare with vanilla yet."
 
 
-def _gain(row):
-    parts = filter(None, [f"{row.gain:+.2f}", interval(row)])
-    return f"`{row.method}` ({', '.join(parts)})"
-
-
-def fit(found, model):
-    """How well vanilla fits its training part, in a sentence; empty without a run of it."""
-    ran = (r for r in found if (r["run"]["model"], r["run"]["method"], r["state"]) == (model, "vanilla", "finished"))
-    ends = [{"train": r["curve"]["train"][-1], "test": r["final"]["accuracy"]} for r in ran]
-    if not ends:
+def ends(evidence):
+    """Where vanilla ends on both splits; empty without a run of it."""
+    ran = evidence.runs.get(BASELINE, {}).values()
+    if not ran:
         return ""
-    ends = pandas.DataFrame(ends).mean()
-    return (
-        f"In its last epoch vanilla is right on {ends['train']:.0f} % of the augmented training images and on "
-        f"{ends['test']:.0f} % of the test images."
+    test = pandas.Series([record["final"]["accuracy"] for record in ran]).mean()
+    train = pandas.Series([record["curve"]["train"][-1] for record in ran]).mean()
+    return f"Vanilla ends at {test:.1f} % on the test images and {train:.1f} % on the augmented training images."
+
+
+def model(evidence):
+    """Where the intervals of a network come from, and a warning where their assumption looks wrong."""
+    if not evidence.gains[0]:
+        return f"There are no intervals: they take vanilla and another row with {MIN_SEEDS} seeds each."
+    of, (gains, c) = evidence.model, evidence.gains
+    text = (
+        f"The {PERCENT} intervals hold for all {len(gains)} gains over vanilla together{_networks(evidence)}, with "
+        f"c = {c:.2f}. They come from one linear model, accuracy = method + seed + error, of the {len(of.estimates)} "
+        f"rows of {evidence.where} that have at least {MIN_SEEDS} seeds: s = {of.s:.2f} points with {of.df} degrees of "
+        "freedom. The residual sd of a row is its own estimate of s."
+    )
+    return text + "".join(
+        f" **Unequal spread:** `{method}` has a residual sd of {of.sds[method]:.2f} points, more than chance explains. "
+        "The model takes all rows to be alike in this, so the interval of this row is too narrow, the others' too wide."
+        for method in unequal(of)
     )
 
 
-def variances(table, results=experiments.RESULTS):
-    """What the records say of the paper's Figure 3, in a Markdown list: correlations over the epochs of vanilla."""
-    items = []
-    for name in ("paper", "small"):
-        found, _ = experiments.at_scale(table, name, results)
-        ran = (r for r in found if r["run"]["method"] == "vanilla" and r["state"] == "finished")
-        curves = [pandas.DataFrame(r["curve"] | {"loss": 0}) for r in ran]
-        parts = []
-        for key, words in (("var_logits", "logits"), ("var_probs", "probabilities")):
-            r = [curve[key].corr(curve["test"]) for curve in curves]
-            parts.append(f"{', '.join(f'{one:+.2f}' for one in r)} for ranked {words}")
-        items.append(f"- **The {name} scale**: {' and '.join(parts) if curves else experiments.MISSING}.")
-    return "\n".join(items)
+def _networks(evidence):
+    return f" and on all {evidence.networks} networks (Bonferroni)" if evidence.networks > 1 else ""
+
+
+def nearest(experiment, results=RESULTS):
+    """The regime nearest to the paper's where a method of the paper has a verdict, and the `Evidence` on it.
+
+    (None, []) if there is none.
+    """
+    for regime in reversed(regimes().values()):
+        if regime.serves(experiment):
+            judged = [one for one in on(experiment, regime, results) if one.gains[0].keys() & set(PROPOSED)]
+            if judged:
+                return regime, judged
+    return None, []
+
+
+def answer(experiment, results=RESULTS):
+    """Does it work?  The first words of the book, from the regime that is `nearest`."""
+    regime, judged = nearest(experiment, results)
+    if not judged:
+        return f"**Not known yet.** None of the paper's methods has {MIN_SEEDS} seeds."
+    frame = pandas.concat([one.compare(experiment).assign(network=one.network) for one in judged])
+    frame = frame[frame["low"].notna()]
+    ours, others = (frame[frame["method"].isin(PROPOSED) == is_ours] for is_ours in (True, False))
+    every, better = len(ours) == len(PROPOSED) * len(judged), ours["verdict"] == BETTER
+    none = every and ours["verdict"].isin([WORSE, NO_GAIN]).all()
+    head = "Yes" if every and better.all() else "In part" if better.any() else HEADS[NO_GAIN] if none else "Not shown"
+    names = ", ".join(f"`{name}`" for name in others.loc[others["verdict"] == BETTER, "method"].unique())
+    found = " ".join(
+        (f"On {one.network}: " if len(judged) > 1 else "") + verdicts(ours[ours["network"] == one.network])
+        for one in judged
+    )
+    return (
+        f"**{head} in the regime `{regime.id}`** ({regime.text}). {found} The gains are {_span(ours, 'gain', 'gain')} "
+        f"points, their simultaneous {PERCENT} intervals reach from {_span(ours, 'low', 'high')}; the paper's gains on "
+        f"{ours['paper_network'].iloc[0]} are {_span(ours, 'paper_gain', 'paper_gain')}. Better than vanilla among the "
+        f"other methods: {names or 'none'}."
+    )
+
+
+def _span(frame, low, high):
+    return f"{frame[low].min():+.2f} to {frame[high].max():+.2f}"
+
+
+def by_regime(experiment, miniature):
+    """What each regime says of an experiment, the paper's first, as a list.  `miniature`: where its records are."""
+    items, missing = [], []
+    for regime in reversed(regimes().values()):
+        there = on(experiment, regime, miniature if regime.id == MINIATURE else RESULTS)
+        missing += [] if there else [regime.id]
+        items += [
+            f"**`{regime.id}`** ({regime.text}), {one.network}: {verdicts(one.compare(experiment))} {ends(one)}"
+            for one in there
+        ]
+    return _list(items, missing)
+
+
+def variances(experiment, results=RESULTS):
+    """What the records say of the paper's Figure 3, as a list: correlations over the scored epochs of vanilla."""
+    items, missing = [], []
+    for regime in regimes().values():
+        there = on(experiment, regime, results) if regime.serves(experiment) else []
+        runs = [run for one in there for run in one.runs.get(BASELINE, {}).values()]
+        parts = [f"{_correlations(runs, key)} for ranked {words}" for key, words in SPREADS.items()]
+        missing += [] if runs or not regime.serves(experiment) else [regime.id]
+        items += [f"`{regime.id}`: {' and '.join(parts)}."] if runs else []
+    return _list(items, missing)
+
+
+def _correlations(runs, key):
+    curves = ((pandas.Series(run["curve"][key]), pandas.Series(run["curve"]["test"])) for run in runs)
+    return ", ".join(f"{variance.corr(accuracy):+.2f}" for variance, accuracy in curves)
+
+
+def _list(items, missing):
+    return "\n".join(f"- {item}" for item in [*items, *filter(None, [not_run(missing)])])
+
+
+def not_run(names):
+    """A sentence on the regimes without a record; empty without a name."""
+    return f"{MISSING.capitalize()}: {', '.join(f'`{name}`' for name in names)}." if names else ""
 
 
 def cheapness(record):
     """What a step of DRG+DSR costs beside the two rivals of the paper's Figure 4 and vanilla, in two sentences."""
     sum_, rivals = "drg+dsr", ("byot", "dlb", "vanilla")
     over = {method: step["over vanilla"] for method, step in record["steps"].items()}
-    extra = costs.costs(record["model"], [sum_, *rivals])["extra parameters"]
-    shares = ", ".join(f"{over[sum_] / over[rival]:.2f} of `{rival}`'s" for rival in rivals)
+    extra = costs.counted(record["model"], [sum_, *rivals])["extra parameters"]
+    shares = ", ".join(f"{over[sum_] / over[rival]:.2f} of the time of `{rival}`" for rival in rivals)
     numbers = ", ".join(f"`{method}` {extra[method]:,}" for method in (sum_, *rivals[:2]))
-    where = f"On {record['provenance']['device']} a step of `{sum_}` on {record['model']} takes"
-    return f"{where} {shares}. Parameters in training beyond the network's own: {numbers}."
+    made_on = escaped(f"{record['model']}, {record['provenance']['device']}")
+    return f"A step of `{sum_}` takes {shares} ({made_on}). Extra parameters in training: {numbers}."

@@ -40,8 +40,8 @@ class Model:
     `estimates` {method: accuracy in percent, adjusted to the mean of all b seeds} has the methods in sorted order.
     `s` is the pooled standard deviation of an error, with `df` degrees of freedom.
     `sds` {method: the same from its own residuals} shows unequal variances.  Its square is the sum of their squares
-    over the method's share of `df`, the sum of 1 - leverage; NaN where that is 0.  In complete blocks it expects
-    1 - 1/k of the method's own variance and 1/k of the mean of the others'.
+    over the method's share of `df`, in `shares`, the sum of 1 - leverage; both are NaN where that is 0.  In complete
+    blocks it expects 1 - 1/k of the method's own variance and 1/k of the mean of the others'.
 
     For `intervals`: `factor` (k, k) is the symmetric root of the estimates' covariance over s^2, and `blind`
     (k, k + b) the part of each method's effect that the data cannot show, which a contrast must cancel.
@@ -52,6 +52,7 @@ class Model:
     s: float
     df: int
     sds: dict
+    shares: dict
     factor: np.ndarray
     blind: np.ndarray
 
@@ -100,9 +101,26 @@ def fit(accuracies):
         s=math.sqrt(squares.sum() / df),
         df=df,
         sds=dict(zip(kept, np.sqrt(squares @ design[:, :k] / shares).tolist(), strict=True)),
+        shares=dict(zip(kept, shares.tolist(), strict=True)),
         factor=u * root @ u.T,  # of all roots the symmetric one is unique: c does not depend on the processor
         blind=(np.eye(len(inverse)) - inverse @ design)[:k],
     )
+
+
+def unequal(model, level=LEVEL):
+    """The methods whose own variance stands out above that of the other rows together, by an F test.
+
+    Bonferroni over the methods: where all variances are equal, none is named with a probability of at least `level`.
+    """
+    from scipy.stats import f  # takes a second
+
+    found = []
+    for method, sd in model.sds.items():
+        own, rest = model.shares[method], model.df - model.shares[method]
+        others = max(0, model.df * model.s**2 - own * sd**2) / rest
+        if sd**2 > others * f.isf((1 - level) / len(model.sds), own, rest):
+            found.append(method)
+    return found
 
 
 def over(method, rivals):

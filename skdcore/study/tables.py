@@ -1,127 +1,125 @@
-"""The tables of the pages, made from `Experiment.compare`, from `bench` and from the methods' code."""
+"""The tables of the pages, from records and from `bench`."""
 
-import inspect
-import re
+from math import nan
 
 import pandas
 
-from skdcore import bench, records
-from skdcore.methods import METHODS
-from skdcore.study import costs as counted_costs
-from skdcore.study import experiments
-from skdcore.sums import signature
+from skdcore import bench
+from skdcore.study import costs
+from skdcore.study.display import Table
+from skdcore.study.experiments import MISSING
+from skdcore.study.statistics import LEVEL, MIN_SEEDS
+
+SIMULTANEOUS = f"simultaneous {100 * LEVEL:g} % interval"
 
 
-class Table:
-    """A frame of texts that Jupyter shows as HTML and the book as a numbered table `name` with a caption."""
-
-    def __init__(self, frame, caption, name):
-        self.frame, self.caption, self.name = frame, caption, name
-
-    def _repr_html_(self):
-        return f"<p>{self.caption}</p>" + self.frame.to_html(index=False)
-
-    def _repr_markdown_(self):
-        body = self.frame.to_markdown(index=False, disable_numparse=True)
-        return f"::::{{table}} {self.caption}\n:name: {self.name}\n\n{body}\n::::"
-
-
-def accuracies(table, found, models, text, name):
-    """An experiment's accuracies beside the paper's: gains and verdicts for one model, else a column a model."""
-    frame = table.compare(found, models)
-    caption = f"{table.title}: {text}. Mean ± standard deviation over n seeds, final epoch; {made(found)}."
-    if len(models) == 1:
-        return Table(_long(frame), caption, name)
-    return Table(_wide(frame, models), f"{caption} Each cell: the paper's / ours; – is {experiments.MISSING}.", name)
+def accuracies(experiment, evidence, name):
+    """An experiment's rows on one network: accuracies, gains, intervals and verdicts, beside the paper's numbers."""
+    frame = evidence.compare(experiment)
+    rows = [*frame.itertuples()]
+    columns = {"method": "`" + frame["method"] + "`", "the paper, %": frame["paper"].map(_percent)}
+    columns |= {"ours, %": [ours(row) for row in rows], "n": frame["n"].astype(str)}
+    columns |= {"gain over vanilla": [gain(row) for row in rows]}
+    columns |= {f"the paper's gain, {frame['paper_network'][0]}": frame["paper_gain"].map(_points)}
+    columns |= {SIMULTANEOUS: [interval(row) for row in rows], "verdict": frame["verdict"]}
+    table = pandas.DataFrame(columns | {"residual sd": frame["residual"].map(_percent)})
+    caption = f"{experiment.title}, {evidence.title}: mean ± standard deviation over n seeds, final epoch, whole test "
+    caption += "split. Gains are in percentage points"
+    if frame["baseline"].notna().any():
+        caption += f"; with fewer than {MIN_SEEDS} seeds they are differences to vanilla's mean at the same seeds"
+    filled = table.loc[:, (table != "").any()]
+    return Table(filled, f"{caption}. {made(_records(evidence, experiment))}", name)
 
 
-def scaled(table, name, results=experiments.RESULTS):
-    """`accuracies` of what there is at a scale of experiments.yml, named as what it is."""
-    found, models = experiments.at_scale(table, name, results)
-    text = f"the {name} scale ({experiments.scale(name)['text']})"
-    return accuracies(table, found, models, text, f"tab-{table.name.replace('_', '-')}-{name}")
+def _records(evidence, experiment):
+    return [record for method in experiment.rows for record in evidence.runs.get(method, {}).values()]
+
+
+def printed(experiment, networks, name):
+    """The accuracies that the paper prints for networks."""
+    rows = [
+        {"method": f"`{method}`"} | {network: _percent(values.get(network)) for network in networks}
+        for method, values in experiment.rows.items()
+        if values
+    ]
+    return Table(pandas.DataFrame(rows), f"{experiment.title}: the paper's {experiment.paper}, in percent.", name)
 
 
 def finals(found, name):
-    """The final scores of a few runs, a row each."""
-    columns = {"method": "method", "accuracy": "accuracy, %", "nll": "nll", "ece": "calibration error"}
+    """The final metrics of a few runs, a row each."""
+    columns = {"method": "method", "accuracy": "accuracy, %", "nll": "NLL", "ece": "calibration error"}
     columns |= {"entropy": "entropy", "p_true": "p(true class)", "minutes": "minutes"}
-    frame = records.table(found)[list(columns)].rename(columns=columns)
+    frame = listing(found).reindex(columns=columns).rename(columns=columns)
     frame["method"] = "`" + frame["method"] + "`"
     run = found[0]["run"]
-    caption = f"Final scores on the test part: {run['dataset']}, {run['model']}, seed {run['seed']}; {made(found)}."
+    caption = f"Final metrics on the test split: {run['dataset']}, {run['model']}, seed {run['seed']}. {made(found)}"
     return Table(frame.round(3).astype(str), caption, name)
 
 
-def costs(record, name):
-    """A record of `bench` beside `counted_costs.costs`: what a step of each method costs, measured and counted."""
+def listing(found):
+    """Records as a frame, a row each: the cell, how it ended, and the final metrics."""
+    rows = []
+    for record in found:
+        cell = {key: record["run"][key] for key in ("dataset", "model", "method", "epochs", "precision", "seed")}
+        minutes = record.get("cost", {}).get("seconds", nan) / 60  # a failed run may lack it
+        made_on = {key: record["provenance"][key] for key in ("device", "threads")}
+        rows.append(cell | {"state": record["state"]} | record.get("final", {}) | {"minutes": minutes} | made_on)
+    return pandas.DataFrame(rows)
+
+
+def step_costs(record, name):
+    """A record of `bench` beside `costs.counted`: what a step of each method costs, measured and counted."""
     steps = pandas.DataFrame.from_dict(record["steps"], orient="index")
-    counted = counted_costs.costs(record["model"], [method for method in steps.index if method != bench.USUAL])
+    counted = costs.counted(record["model"], [method for method in steps.index if method != bench.USUAL])
     passes = zip(counted["extra forwards"], counted["extra backwards"], strict=True)
     frame = pandas.DataFrame({"extra passes": [_passes(*pair) for pair in passes]}, index=counted.index)
     frame = frame.join(counted[["state", "extra parameters"]].map("{:,}".format)).reindex(steps.index, fill_value="")
-    frame["s a step"] = steps["seconds a step"].map("{:.3f}".format)
+    frame["seconds a step"] = steps["seconds a step"].map("{:.3f}".format)
     frame["over vanilla"] = steps["over vanilla"].map("{:.2f}".format)
     quartiles = steps[["first quartile", "third quartile"]].values
     frame["quartiles"] = [f"{low:.2f}–{high:.2f}" for low, high in quartiles]
     frame.insert(0, "method", [row if row == bench.USUAL else f"`{row}`" for row in frame.index])
-    text = f"{record['model']}, batch 128, 100 classes; state in numbers kept, for 50,000 images"
-    return Table(frame, f"What a step costs: {text}; {_timed(record)}.", name)
+    text = f"{record['model']}, batch 128, 100 classes; the state is in numbers kept, for 50,000 images"
+    return Table(frame, f"What a step costs: {text}. {_timed(record)}", name)
+
+
+def seconds(experiment, record, name):
+    """The seconds a step that the paper prints for an experiment, beside those of a record of `bench`."""
+    base, steps = "drg+dsr", record["steps"]
+    rows = []
+    for method, value in experiment.seconds.items():
+        row = {"method": f"`{method}`", "the paper, s": f"{value:.3f} (×{value / experiment.seconds[base]:.2f})"}
+        row["ours, s"] = MISSING
+        if {method, base} <= steps.keys():
+            ratio = steps[method]["over vanilla"] / steps[base]["over vanilla"]
+            row["ours, s"] = f"{steps[method]['seconds a step']:.3f} (×{ratio:.2f})"
+        rows.append(row)
+    text = f"Seconds a step and, in brackets, multiples of `{base}`, whose classifier is behind block 2. The paper's: "
+    text += f"resnet18, on an RTX 3090. Ours: {record['model']}, batch 128. {_timed(record)}"
+    return Table(pandas.DataFrame(rows), text, name)
 
 
 def _timed(record):
     """How a record of `bench` was made, for a caption."""
     where, turns = record["provenance"], min(step["steps"] for step in record["steps"].values())
     made_on = f"{where['device']}, {_threads(record)}{record['precision']}, torch {where['torch']}"
-    return f"times are medians over {turns} turns, on {made_on}, {where['ended'][:10]}"
-
-
-def seconds(table, record, name):
-    """The seconds a step that the paper prints for an experiment, beside those of a record of `bench`."""
-    base, steps = "drg+dsr", record["steps"]
-    rows = []
-    for method, printed in table.seconds.items():
-        row = {"method": f"`{method}`", "the paper, s": f"{printed:.3f} (×{printed / table.seconds[base]:.2f})"}
-        row["ours, s"] = experiments.MISSING
-        if {method, base} <= steps.keys():
-            ratio = steps[method]["over vanilla"] / steps[base]["over vanilla"]
-            row["ours, s"] = f"{steps[method]['seconds a step']:.3f} (×{ratio:.2f})"
-        rows.append(row)
-    text = f"Seconds a step and, in brackets, multiples of `{base}`, whose classifier is behind block 2. The paper's: "
-    text += f"resnet18, on an RTX 3090. Ours: {record['model']}, batch 128; {_timed(record)}."
-    return Table(pandas.DataFrame(rows), text, name)
+    return f"Times are medians over {turns} turns, on {made_on}, {where['ended'][:10]}."
 
 
 def _passes(forwards, backwards):
     return ", ".join(forwards * ["forward"] + backwards * ["backward"]) or "none"
 
 
-def descriptions():
-    """A section for each method, made from its code: signature, formula, what else its docstring says, and source."""
-    return "\n\n".join(map(_description, METHODS.values()))
-
-
-def _description(function):
-    code = re.sub(r' {4}""".*?"""\n', "", inspect.getsource(function), count=1, flags=re.DOTALL)
-    formula = f"**{_plain(function.source)}:** `{function.formula}`" if function.formula else ""
-    parts = [f"### {function.__name__}", f"`{signature(function)}`", formula, _plain(inspect.getdoc(function) or "")]
-    return "\n\n".join([*filter(None, parts), f"```python\n{code}```"])
-
-
-def _plain(text):
-    """The text with nothing in it that Markdown would take for markup, but for code in backticks."""
-    return re.sub(r"`[^`]*`|[\\*_$|<>[\]]", lambda m: m[0] if m[0][0] == "`" else "\\" + m[0], text.strip())
-
-
 def made(found):
-    """Where records were made: device, precision, threads and minutes a run; for a caption."""
-    if not found:
-        return "no run yet"
+    """How records were made, for a caption: device, precision, threads, minutes a run, and versions of the core."""
     devices = sorted({f"{r['provenance']['device']}, {_threads(r)}{r['run']['precision']}" for r in found})
-    minutes = pandas.Series([r["cost"]["seconds"] / 60 for r in found if "cost" in r])
-    run, where = found[0]["run"], " and ".join(devices)
-    what = f"{_count(len(found), 'run')} of {_count(run['epochs'], 'epoch')} on {run['dataset']}"
-    return f"{what}, on {where}, {minutes.median():.1f} minutes a run (median)"
+    minutes = pandas.Series([r["cost"]["seconds"] / 60 for r in found if "cost" in r], dtype=float)
+    run, codes = found[0]["run"], sorted({record["provenance"]["code"] for record in found})
+    text = f"{_count(len(found), 'run')} of {_count(run['epochs'], 'epoch')} on {run['dataset']}, on "
+    text += f"{' and '.join(devices)}, {minutes.median():.1f} minutes a run (median)."
+    if len(codes) > 1:
+        text += f" The rows come from {len(codes)} versions of the core: {', '.join(codes)}."
+    return text
 
 
 def _count(number, noun):
@@ -133,36 +131,26 @@ def _threads(record):
     return "" if record["provenance"]["device"].startswith("NVIDIA") else f"{_count(threads, 'thread')}, "
 
 
-def _long(frame):
-    paper = {"paper, %": frame["paper"].map(lambda v: _number(v, ".2f"))} if frame["paper"].notna().any() else {}
-    columns = {"method": "`" + frame["method"] + "`"} | paper
-    columns |= {"ours, %": [ours(row) for row in frame.itertuples()], "n": frame["n"].astype(str)}
-    columns |= {"gain over vanilla": frame["gain"].map(lambda v: _number(v, "+.2f"))}
-    columns |= {"95 % interval": [interval(row) for row in frame.itertuples()], "verdict": frame["verdict"]}
-    return pandas.DataFrame(columns)
-
-
-def _wide(frame, models):
-    ours = [ours(row, count=True) if row.n else "–" for row in frame.itertuples()]
-    paper = frame["paper"].map(lambda value: _number(value, ".2f"))
-    wide = frame.assign(cell=paper + " / " + ours)
-    wide = wide.pivot(index="method", columns="model", values="cell").loc[frame["method"].unique(), models]
-    wide.index = "`" + wide.index + "`"
-    return wide.rename_axis("method").reset_index()
-
-
-def ours(row, count=False):
-    """Our accuracy in a row of a comparison, with its standard deviation and, if asked for, the number of seeds."""
+def ours(row):
+    """Our accuracy in a row of a comparison, with its standard deviation."""
     if not row.n:
-        return experiments.MISSING
-    spread = f" ± {row.sd:.2f}" if row.n > 1 else ""
-    return f"{row.mean:.2f}{spread}" + (f" (n = {row.n})" if count else "")
+        return row.absent
+    return f"{row.mean:.2f}" + (f" ± {row.sd:.2f}" if row.n > 1 else "")
+
+
+def gain(row):
+    """The gain of a row of a comparison, with the baseline that it is over where this is not the table's own."""
+    return _points(row.gain) + ("" if pandas.isna(row.baseline) else f" over {row.baseline:.2f}")
 
 
 def interval(row):
-    """The 95 % interval of a row of a comparison; empty where there is none."""
+    """The interval of a row of a comparison; empty where there is none."""
     return "" if pandas.isna(row.low) else f"{row.low:+.2f} to {row.high:+.2f}"
 
 
-def _number(value, form):
-    return "" if value is None or pandas.isna(value) else format(value, form)
+def _percent(value):
+    return "" if pandas.isna(value) else f"{value:.2f}"
+
+
+def _points(value):
+    return "" if pandas.isna(value) else f"{value:+.2f}"

@@ -1,0 +1,59 @@
+"""The body of an experiment's page: what its notebook shows beside its text."""
+
+from skdcore.study import sentences, tables
+from skdcore.study.display import Tabs
+from skdcore.study.evidence import gather, on
+from skdcore.study.experiments import PAPER, experiment, regimes
+
+
+class Body(Tabs):
+    """Tables and sentences of an experiment, under tabs; `frames` and `runs` {title: ..} are for the figures."""
+
+    def __init__(self, chosen, gathered, tabs, after=""):
+        super().__init__(tabs, after)
+        self.frames = {one.title: one.compare(chosen) for one in gathered}
+        self.runs = {
+            one.title: {method: one.runs[method] for method in chosen.rows if method in one.runs} for one in gathered
+        }
+
+
+def committed(name):
+    """What the committed records say of an experiment: a tab for each regime that has any, the paper's numbers last."""
+    chosen, tabs, gathered, missing = experiment(name), {}, [], []
+    for regime in regimes().values():
+        if not regime.serves(chosen):
+            continue
+        there = on(chosen, regime)
+        blocks = [block for one in there for block in _blocks(chosen, one, f"{name}-{regime.id}-{one.network}")]
+        if regime.id == PAPER:
+            blocks += _printed(chosen, {one.network for one in there})
+        if blocks:
+            tabs[regime.id] = [f"**Regime `{regime.id}`:** {regime.text}.", *blocks]
+        missing += [] if there else [regime.id]
+        gathered += there
+    return Body(chosen, gathered, tabs, sentences.not_run(missing))
+
+
+def train(name, **cells):
+    """Trains an experiment (keywords of `Experiment.run`), a tab for each network."""
+    chosen = experiment(name)
+    gathered = gather(chosen.run(**cells), "this run")
+    tabs = {one.network: _blocks(chosen, one, f"{name}-run-{one.network}") for one in gathered}
+    return Body(chosen, gathered, tabs)
+
+
+def _blocks(chosen, one, name):
+    said = f"{sentences.verdicts(one.compare(chosen))} {sentences.ends(one)}"
+    return [said, tables.accuracies(chosen, one, _label(name)), sentences.model(one)]
+
+
+def _printed(chosen, ran):
+    """The paper's own numbers on the networks that this study has not run, if it prints any beyond vanilla's."""
+    rest = [network for network in chosen.models if network not in ran]
+    if not (chosen.paper and rest and sum(map(bool, chosen.rows.values())) > 1):
+        return []
+    return [sentences.not_run(rest), tables.printed(chosen, rest, _label(f"{chosen.name}-printed"))]
+
+
+def _label(name):
+    return f"tab-{name.replace('_', '-')}"

@@ -1,0 +1,57 @@
+"""What Jupyter shows and the book renders: tables with captions, and blocks under tabs.
+
+Captions and cells are plain texts, in which `backticks` mark code.
+"""
+
+import html
+import re
+
+
+class Table:
+    """A frame of texts that Jupyter shows as HTML and the book as a numbered table `name` with a caption."""
+
+    def __init__(self, frame, caption, name):
+        self.frame, self.caption, self.name = frame, " ".join(caption.split()), name
+
+    def _repr_html_(self):
+        return f"<p>{html.escape(self.caption)}</p>" + self.frame.to_html(index=False)
+
+    def _repr_markdown_(self):
+        frame = self.frame.rename(columns=_cell).map(_cell)
+        body = frame.to_markdown(index=False, disable_numparse=True)
+        return f"::::{{table}} {escaped(self.caption)}\n:name: {self.name}\n\n{body}\n::::"
+
+
+class Tabs:
+    """Blocks (tables and Markdown texts) under titles, {title: blocks}, and `after` below.  One title needs no tab."""
+
+    def __init__(self, tabs, after=""):
+        self.tabs, self.after = tabs, after
+
+    def _repr_html_(self):
+        parts = [part for title, blocks in self.tabs.items() for part in (f"<h4>{title}</h4>", *map(_html, blocks))]
+        return "\n".join([*parts, _html(self.after)])
+
+    def _repr_markdown_(self):
+        texts = {title: "\n\n".join(map(_markdown, blocks)) for title, blocks in self.tabs.items()}
+        if len(texts) > 1:
+            items = (f":::::{{tab-item}} {title}\n{text}\n:::::" for title, text in texts.items())
+            texts = {"": "::::::{tab-set}\n" + "\n".join(items) + "\n::::::"}
+        return "\n\n".join(filter(None, [*texts.values(), self.after]))
+
+
+def _markdown(block):
+    return block if isinstance(block, str) else block._repr_markdown_()
+
+
+def _html(block):
+    return f"<p>{html.escape(block)}</p>" if isinstance(block, str) else block._repr_html_()
+
+
+def escaped(text):
+    """The text with nothing in it that Markdown would take for markup, but for code in backticks."""
+    return re.sub(r"`[^`]*`|[\\*_$&<>[\]{}]", lambda m: m[0] if m[0][0] == "`" else "\\" + m[0], text.strip())
+
+
+def _cell(text):
+    return escaped(" ".join(text.split())).replace("|", "\\|")  # also in code, where a table would end the cell
