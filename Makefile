@@ -1,31 +1,16 @@
 # Every target does its own set-up; `make help` says what each one is for.
 PYTHON ?= python3
 BIN := .venv/bin
-NOTEBOOKS := $(filter-out index,$(patsubst notebooks/%.ipynb,%,$(wildcard notebooks/*.ipynb))) index
 
-# Executes notebooks into the folder of a book, one after the other in one process: FOLDER NAMES... [PARAMETER=VALUE]
-define EXECUTE
-import sys
-from papermill import execute_notebook
-book, *given = sys.argv[1:]
-parameters = dict(text.split("=") for text in given if "=" in text)
-for name in (text for text in given if "=" not in text):
-    page = f"{book}/index.ipynb" if name == "index" else f"{book}/experiments/{name}.ipynb"
-    print(page, flush=True)
-    execute_notebook(f"notebooks/{name}.ipynb", page, parameters, progress_bar=False)
+# Builds the pages in a folder.  Jupyter Book 2 would build nothing from them and exit 0, hence the look at the end.
+define BUILD
+rm -f _build/html/index.html
+$(BIN)/jupyter-book build --path-output . -W -n --quiet $(1)
+@test -f _build/html/index.html || { echo "no _build/html/index.html: $(BIN)/jupyter-book must be version 1.0.4" >&2; exit 1; }
 endef
-export EXECUTE
-
-# The README's picture.
-define PICTURE
-from skdcore import figures, study
-table = study.experiment("table_1")
-figures.gains(table.compare(*study.at_scale(table, "small"))).savefig("book/figures/table_1_small.png", dpi=120)
-endef
-export PICTURE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book pages test sweep bench lab clean
+.PHONY: help setup book pages test quick sweep bench lab clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -40,22 +25,25 @@ setup: .venv/ready ## a virtual environment .venv with the versions of requireme
 	touch $@
 
 book: setup ## train the miniature, show its numbers: _build/html/index.html (what is trained already is kept; tracked files stay as they are)
-	rm -rf _build/fresh && mkdir -p _build/fresh book/experiments
+	$(BIN)/python -m skdcore.study pages _build/pages
+	rm -rf _build/fresh && mkdir -p _build/fresh
 	cp -R book skdcore _config.yml _build/fresh/
-	$(BIN)/python -c "$$EXECUTE" _build/fresh/book $(NOTEBOOKS)
-	$(BIN)/jupyter-book build --path-output . -W -n --quiet _build/fresh/book
+	cp -R _build/pages/. _build/fresh/book/
+	$(call BUILD,_build/fresh/book)
 	@echo "open _build/html/index.html"
 
 pages: setup ## renew the committed pages and the miniature's committed records
-	mkdir -p book/experiments
-	$(BIN)/python -c "$$EXECUTE" book $(NOTEBOOKS) results=results
-	$(BIN)/python -c "$$PICTURE"
-	$(BIN)/jupyter-book build -W -n --quiet book/
+	$(BIN)/python -m skdcore.study pages book --results results
+	$(BIN)/python -m skdcore.study picture book/figures/table_1_small.png
+	$(call BUILD,book/)
 
 test: setup ## ruff and the tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+
+quick: setup ## the tests that the author of a method needs, in a minute
+	$(BIN)/python -m pytest -m quick --numprocesses 2 --dist worksteal
 
 SWEEP ?= --dataset glyphs --model resnet10_w16 --method vanilla ls drg dsr drg+dsr --seed 0 1 2 --results _build/results
 sweep: setup ## train many cells on Dask: make sweep SWEEP="--dataset cifar100 --root data ..."
