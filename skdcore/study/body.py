@@ -4,6 +4,7 @@ from skdcore.study import sentences, tables
 from skdcore.study.display import Tabs
 from skdcore.study.evidence import gather, on
 from skdcore.study.experiments import PAPER, experiment, regimes
+from skdcore.sweep import sweep
 
 
 class Body(Tabs):
@@ -11,6 +12,7 @@ class Body(Tabs):
 
     def __init__(self, chosen, gathered, tabs, after=""):
         super().__init__(tabs, after)
+        self.experiment = chosen
         self.frames = {one.title: one.compare(chosen) for one in gathered}
         self.runs = {
             one.title: {method: one.runs[method] for method in chosen.rows if method in one.runs} for one in gathered
@@ -34,10 +36,11 @@ def committed(name):
     return Body(chosen, gathered, tabs, sentences.not_run(missing))
 
 
-def train(name, **cells):
-    """Trains an experiment (keywords of `Experiment.run`), a tab for each network."""
+def train(name, dataset, models, seeds, epochs, precision, root, results, scheduler):
+    """Trains the runs of an experiment that have no record, and shows all: a tab for each network."""
     chosen = experiment(name)
-    gathered = gather(chosen.run(**cells), "this run")
+    cells = chosen.cells(dataset, models, seeds, epochs, precision)
+    gathered = gather(sweep(cells, root=root, results=results, scheduler=scheduler), "this run")
     tabs = {one.network: _blocks(chosen, one, f"{name}-run-{one.network}") for one in gathered}
     return Body(chosen, gathered, tabs)
 

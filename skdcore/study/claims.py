@@ -257,11 +257,11 @@ def summary(results=RESULTS):
     parts = []
     for word in (*_answers(regime).values(), NO_GAIN, UNDECIDED, FEW, MISSING):
         rows = frame[frame["verdict"] == word]
-        names = ", ".join(f"`{claim}`" for claim in rows["claim"].unique())
-        parts.append(f"{word}: {len(rows)}" + (f" ({names})" if names and word != MISSING else ""))
+        names = ", ".join(f"`{claim}`" for claim in rows["claim"].unique() if word != MISSING)
+        parts.append(f"{word} ({': '.join(filter(None, [str(len(rows)), names]))})")
     return (
-        f"**The paper's claims in the regime `{regime.id}`** ({regime.text}). Of {len(frame)} comparisons, "
-        f"{'; '.join(parts)}."
+        f"**The paper's claims in the regime `{regime.id}`** ({regime.text}). Verdicts on {len(frame)} comparisons: "
+        f"{', '.join(parts)}."
     )
 
 

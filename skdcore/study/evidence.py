@@ -10,11 +10,12 @@ from functools import cached_property
 import pandas
 
 from skdcore.study import statistics
-from skdcore.study.experiments import BASELINE, CONTROLS, MISSING, RESULTS, found
+from skdcore.study.experiments import BASELINE, CONTROLS, MISSING, RESULTS, found, regimes
 from skdcore.study.statistics import MIN_SEEDS, Model, bonferroni, fit, over, pairs, verdict
 
 FEW = f"n < {MIN_SEEDS}"
 FAILED = "failed"
+PROPOSED = ("drg", "dsr", "drg+dsr")  # by the paper
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +127,19 @@ def on(experiment, regime, results=RESULTS):
         for one in of_regime(regime, results)
         if one.dataset == dataset and one.network in networks and rows & one.runs.keys()
     ]
+
+
+def nearest(experiment, results=RESULTS):
+    """The regime nearest to the paper's where a method of the paper has a verdict, and the `Evidence` there.
+
+    (None, []) if there is none.
+    """
+    for regime in reversed(regimes().values()):
+        if regime.serves(experiment):
+            judged = [one for one in on(experiment, regime, results) if one.gains[0].keys() & set(PROPOSED)]
+            if judged:
+                return regime, judged
+    return None, []
 
 
 def _accuracies(runs):

@@ -10,7 +10,6 @@ from skdcore.datasets import entry
 from skdcore.methods import canonical
 from skdcore.models import MODELS
 from skdcore.study.definition import ROOT, at, known, study
-from skdcore.sweep import sweep
 from skdcore.train import Run
 
 RESULTS = ROOT / "results"  # the committed records
@@ -43,10 +42,6 @@ class Experiment:
             for model in models
             for method in self.rows
         ]
-
-    def run(self, *, root, results, scheduler=None, **cells):
-        """Trains the cells without a record and returns the records of all."""
-        return sweep(self.cells(**cells), root=root, results=results, scheduler=scheduler)
 
     def printed_gain(self, method, network):
         """The gain over vanilla that the paper prints for a network, in percentage points, or None."""

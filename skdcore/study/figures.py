@@ -20,7 +20,8 @@ def gains(frames):
     for (title, frame), axes in zip(frames.items(), panels.flat, strict=True):
         axes.axvline(0, color="0.6", linewidth=1)
         judged = frame[frame["low"].notna()]
-        axes.hlines(judged.index, judged["low"], judged["high"], color="C0", linewidth=2, label=SIMULTANEOUS)
+        if len(judged):
+            axes.hlines(judged.index, judged["low"], judged["high"], color="C0", linewidth=2, label=SIMULTANEOUS)
         axes.plot(frame["gain"], frame.index, "o", color="C0", label="gain")
         if frame["paper_gain"].notna().any():
             label = f"the paper's gain, {frame['paper_network'][0]}"

@@ -4,11 +4,10 @@ import pandas
 
 from skdcore.study import costs
 from skdcore.study.display import escaped
-from skdcore.study.evidence import FEW, on
+from skdcore.study.evidence import FEW, PROPOSED, nearest, on
 from skdcore.study.experiments import BASELINE, MINIATURE, MISSING, RESULTS, regimes
 from skdcore.study.statistics import BETTER, LEVEL, MARGIN, MIN_SEEDS, NO_GAIN, UNDECIDED, WORSE, unequal
 
-PROPOSED = ("drg", "dsr", "drg+dsr")
 PERCENT = f"{100 * LEVEL:g} %"
 SPREADS = {"var_logits": "logits", "var_probs": "probabilities"}
 HEADS = {
@@ -18,6 +17,15 @@ HEADS = {
     UNDECIDED: "Undecided",
     FEW: f"Fewer than {MIN_SEEDS} seeds, so without an interval",
 }
+
+
+def rules():
+    """What a verdict means, and when there is one."""
+    return (
+        f"A difference is *{BETTER}* or *{WORSE}* if its {PERCENT} interval leaves out zero. It shows *{NO_GAIN}* "
+        f"points if the interval holds zero but ends below {MARGIN:g} points, and is *{UNDECIDED}* otherwise. A row "
+        f"with fewer than {MIN_SEEDS} seeds has no interval."
+    )
 
 
 def verdicts(frame):
@@ -60,19 +68,6 @@ def model(evidence):
 
 def _networks(evidence):
     return f" and on all {evidence.networks} networks (Bonferroni)" if evidence.networks > 1 else ""
-
-
-def nearest(experiment, results=RESULTS):
-    """The regime nearest to the paper's where a method of the paper has a verdict, and the `Evidence` on it.
-
-    (None, []) if there is none.
-    """
-    for regime in reversed(regimes().values()):
-        if regime.serves(experiment):
-            judged = [one for one in on(experiment, regime, results) if one.gains[0].keys() & set(PROPOSED)]
-            if judged:
-                return regime, judged
-    return None, []
 
 
 def answer(experiment, results=RESULTS):
