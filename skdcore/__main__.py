@@ -18,7 +18,7 @@ from skdcore.sums import signature
 from skdcore.sweep import sweep
 from skdcore.train import Run, outcome, prepare, train
 
-STOPPED = 3  # exit status of a run that stopped at its checkpoint and can go on
+STOPPED = 3  # exit status of a run that stopped at its checkpoint and can resume
 
 
 def main(arguments=None):
@@ -27,7 +27,7 @@ def main(arguments=None):
     try:
         return chosen.command(chosen) or 0
     except (Stopped, KeyboardInterrupt) as stopped:
-        print(str(stopped) or "interrupted; the same command goes on from the last checkpoints", file=sys.stderr)
+        print(str(stopped) or "interrupted; the same command resumes from the latest checkpoints", file=sys.stderr)
         return STOPPED
     except (ValueError, OSError) as error:
         print(f"skdcore: {error}", file=sys.stderr)
@@ -37,12 +37,12 @@ def main(arguments=None):
 def parser():
     """The whole command line, as argparse sees it."""
     top = argparse.ArgumentParser(
-        prog="python -m skdcore", description="Self-knowledge distillation, one cell at a time."
+        prog="python -m skdcore", description="Self-knowledge distillation, one run at a time."
     )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     for command, help_, example in (
-        (train_command, "train cells one after the other, without Dask", "--method drg+dsr"),
-        (sweep_command, "train cells side by side, on Dask", '--method vanilla "drg(k=1)+dsr" --seed 0 1 2'),
+        (train_command, "train runs one after the other, without Dask", "--method drg+dsr"),
+        (sweep_command, "train runs side by side, on Dask", '--method vanilla "drg(k=1)+dsr" --seed 0 1 2'),
     ):
         name = command.__name__.removesuffix("_command")
         example = f"example: python -m skdcore {name} --dataset glyphs --model resnet10_w16 {example}"
@@ -50,7 +50,7 @@ def parser():
         _how(sub)
         if command is sweep_command:
             _cluster(sub)
-    queue = _add(commands, queue_command, "train the paper's own scale, most valuable cells first")
+    queue = _add(commands, queue_command, "train the paper's own scale, most valuable runs first")
     queue.add_argument("--dataset", default="cifar100", help="default: %(default)s")
     _how(queue)
     show = _add(commands, show_command, "a table of records")
@@ -81,7 +81,7 @@ def _add(commands, command, help_, **options):
 
 def _cluster(sub):
     sub.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler (tcp://host:8786); default: this machine")
-    sub.add_argument("--workers", type=int, metavar="N", help="cells at a time; default: one a GPU, else one a core")
+    sub.add_argument("--workers", type=int, metavar="N", help="runs at a time; default: one a GPU, else one a core")
 
 
 def _cells(sub):
@@ -126,7 +126,7 @@ def duration(text):
 
 
 def runs(chosen):
-    """The cells of a command line: seed by seed, and in each seed the methods in the order given."""
+    """The runs of a command line: seed by seed, and in each seed the methods in the order given."""
     return [
         Run(chosen.dataset, model, method, seed, chosen.epochs, chosen.precision)
         for model in chosen.model
@@ -136,23 +136,23 @@ def runs(chosen):
 
 
 def train_command(chosen):
-    """Train the cells one after the other, in the order given (all methods of a seed, then the next seed).
+    """Train the runs one after the other, in the order given (all methods of a seed, then the next seed).
 
-    Each leaves a record; one that is there already is not trained again, and one that was stopped goes on from its
+    Each writes a record.  A run that has its record is not trained again, and one that was stopped resumes from its
     checkpoint.  The final test accuracy is printed last.
     """
-    end, cells = time.monotonic() + chosen.budget, runs(chosen)
-    if len(cells) > 1:
-        prepare(cells, chosen.device, chosen.root, chosen.results)
-    return _one_by_one(cells, end, chosen)
+    end, chosen_runs = time.monotonic() + chosen.budget, runs(chosen)
+    if len(chosen_runs) > 1:
+        prepare(chosen_runs, chosen.device, chosen.root, chosen.results)
+    return _one_by_one(chosen_runs, end, chosen)
 
 
 def queue_command(chosen):
-    """Train the study's own cells one after the other, on ResNet18 first, the most valuable before the others.
+    """Train the study's own runs one after the other, the most valuable first, on ResNet18 before the larger networks.
 
     Table I at three seeds; then at one seed two controls, Tables III and IV, Figures 6 and 7, and the larger networks
     with five methods.  The list is `queue` of study.yml.  What has its record is passed over, so that the same
-    command, stopped by --budget or Ctrl-C, goes on where it was.
+    command resumes where it was stopped by --budget or Ctrl-C.
     """
     from skdcore.study.experiments import queue
 
@@ -160,9 +160,9 @@ def queue_command(chosen):
     return _one_by_one(queue(chosen.dataset, chosen.epochs, chosen.precision), end, chosen)
 
 
-def _one_by_one(cells, end, chosen):
+def _one_by_one(chosen_runs, end, chosen):
     status = 0
-    for run in cells:
+    for run in chosen_runs:
         budget = end - time.monotonic()
         record = train(run, chosen.device, chosen.root, chosen.results, budget, eager=chosen.eager)
         status |= _report(record)
@@ -170,7 +170,7 @@ def _one_by_one(cells, end, chosen):
 
 
 def sweep_command(chosen):
-    """Train the cells side by side on Dask: one process of one thread for each core, or one for each GPU."""
+    """Train the runs side by side on Dask: one process of one thread for each core, or one for each GPU."""
     where = {"root": chosen.root, "results": chosen.results, "device": chosen.device, "eager": chosen.eager}
     ended = sweep(runs(chosen), **where, scheduler=chosen.scheduler, budget=chosen.budget, workers=chosen.workers)
     return max(_report(record) for record in ended)
@@ -202,7 +202,7 @@ def models_command(chosen):
 def bench_command(chosen):
     """Time steps of batch 128 of the methods, in bf16, against vanilla and against the usual PIL DataLoader loop.
 
-    On a GPU each method stands there twice: captured, and eager.
+    On a GPU each method is timed twice: captured, and eager.
     """
     from pandas import DataFrame
 

@@ -64,7 +64,7 @@ def bench(model, methods, minutes=4.3, device=None, images=2048):
 
 
 def keep(record, results):
-    """Writes what `bench` returned to <results>/bench/<model>-<device>.json, over an older one; returns the place."""
+    """Writes what `bench` returned to <results>/bench/<model>-<device>.json, over an older one; returns the file."""
     device = re.sub("[^a-z0-9]+", "-", record["provenance"]["device"].lower()).strip("-")
     file = Path(results, "bench", f"{record['model']}-{device}.json")
     records.atomically(file, json.dumps(record, indent=1).encode() + b"\n")

@@ -1,20 +1,20 @@
-"""The training step as a CUDA graph: recorded once, then replayed without the host.
+"""The training step as a CUDA graph: captured once, then replayed without the host.
 
 A GPU runs a step of ResNet18 in less time than Python needs to launch its kernels one by one.  A graph is
-launched as a whole.  What is replayed are the kernels: numbers that Python computes, such as the learning rate
-or PS-KD's alpha, stay as they were when it was recorded, so that it is recorded anew where they change.
+launched as a whole.  Only kernels are replayed: numbers that Python computes, such as the learning rate or PS-KD's
+alpha, stay as they were at the capture.  So the step is captured again at each epoch, where they change.
 """
 
 import torch
 
-WARM_UP = 2  # steps on the stream of the recording, where libraries choose kernels and take their workspace
+WARM_UP = 2  # steps on the stream of the capture, where libraries choose kernels and take their workspace
 
 
 class Capture:
     """Captures `step`, a function without arguments that works on one CUDA device and never waits for it.
 
-    `state` returns the tensors that a step changes in place, random state aside; they must exist already, so
-    the first step of a run is taken before.
+    `state` returns the tensors that a step changes in place, except the random state.  They must exist already, so the
+    first step of a run is eager.
     """
 
     def __init__(self, step, state, device):
@@ -22,19 +22,19 @@ class Capture:
         self.stream = self.graph = None
 
     def capture(self):
-        """A function that replays the step on the current stream.  The recording itself changes no state."""
+        """A function that replays the step on the current stream.  The capture itself changes no state."""
         with torch.cuda.device(self.device):
             if self.stream is None:
                 self.stream = torch.cuda.Stream()
                 self.warm_up()
-            self.graph = None  # the memory of the last recording is free before the next one asks for its own
+            self.graph = None  # frees the memory of the previous capture before the next one asks for its own
             self.graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(self.graph, stream=self.stream):
                 self.step()
         return self.graph.replay
 
     def warm_up(self):
-        """Takes a few steps and takes them back."""
+        """Takes a few steps and undoes them."""
         state, chance = self.state(), torch.cuda.get_rng_state(self.device)
         before = [tensor.clone() for tensor in state]
         self.stream.wait_stream(torch.cuda.current_stream())

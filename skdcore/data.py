@@ -110,7 +110,7 @@ def load(name, root=None, device="cpu", seed=0):
 
 
 def load_run(run, root, device):
-    """`load` for a run.  The cells of one process share a data set, if the seed draws no images."""
+    """`load` for a run.  The runs of one process share a data set, unless the seed draws its images."""
     return load_cached(run.dataset, root, device, run.seed if entry(run.dataset).sampled else 0)
 
 
@@ -118,9 +118,9 @@ load_cached = lru_cache(maxsize=1)(load)
 
 
 def checksum(train, test):
-    """sha256 over the pixels (row by row, RGB) and labels of both parts: what a record is matched by."""
+    """sha256 over the pixels (row by row, RGB) and labels of both splits: what a record is matched by."""
     digest = hashlib.sha256()
-    for part in (train, test):
-        for tensor in (part.images.permute(0, 2, 3, 1), part.labels):
+    for split in (train, test):
+        for tensor in (split.images.permute(0, 2, 3, 1), split.labels):
             digest.update(tensor.cpu().contiguous().view(-1).numpy())
     return digest.hexdigest()

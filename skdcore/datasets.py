@@ -29,7 +29,7 @@ class Entry(NamedTuple):
     """A data set by its name: `read(root, seed)` gives its splits and classes, `augment(side)` keywords of `Data`."""
 
     name: str  # canonical, as records have it
-    where: str  # the same, but for a folder, which is named by its last part: it may be moved
+    where: str  # the same, but for a folder, which is known by its name, as it may be moved
     read: object
     augment: object
     recipe: dict
@@ -122,15 +122,15 @@ def cifar100(root, seed, n=500):
 def tinyimagenet(root, seed):
     """TinyImageNet [32]: 100,000 + 10,000 JPEGs of 64 pixels, 200 classes, named by their WordNet ids (Q10).
 
-    The official validation part, sorted into classes by its annotations, is the test part, scaled to 32 pixels; the
-    official test part has no labels and is not read.  Decoding takes half a minute.
+    The official validation split, sorted into classes by its annotations, is the test split, scaled to 32 pixels; the
+    official test split has no labels and is not read.  Decoding takes half a minute.
     """
     where = _where(root) / "tiny-imagenet-200"
     if root is None and not where.exists():
         url, md5 = "http://cs231n.stanford.edu/tiny-imagenet-200.zip", "90528d7ca1a48142e341f4ef8d21d0de"
         with _download("TinyImageNet", url, where.parent, where.name):
             where.parent.mkdir(parents=True, exist_ok=True)
-            with TemporaryDirectory(dir=where.parent) as new:  # a download that is cut off leaves nothing
+            with TemporaryDirectory(dir=where.parent) as new:  # an interrupted download leaves nothing
                 torchvision.datasets.utils.download_and_extract_archive(url, new, md5=md5)
                 Path(new, where.name).rename(where)
     notes = where / "val" / "val_annotations.txt"

@@ -1,4 +1,4 @@
-"""The one way this package says that a name is not known."""
+"""Errors that say what to do."""
 
 from difflib import get_close_matches
 
@@ -13,4 +13,4 @@ def unknown(kind, name, known):
 
 
 class Stopped(Exception):
-    """The run was asked to stop; its checkpoint is written and the same call goes on from there."""
+    """The run was asked to stop; its checkpoint is written, and the same call resumes from there."""

@@ -45,7 +45,7 @@ def usable(name=None):
 def kernels():
     """cuDNN's settings for a run: it tries out its kernels, and fp32 is float32 in convolutions too.
 
-    A run that goes on takes the number of threads from its checkpoint; in the end it is what it was.
+    A resumed run takes the number of threads from its checkpoint; afterwards it is what it was before.
     """
     threads = torch.get_num_threads()
     try:

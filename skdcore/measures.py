@@ -1,4 +1,4 @@
-"""What is measured on the test part, from its logits (N, K) and labels (N,)."""
+"""What is measured on the test split, from its logits (N, K) and labels (N,)."""
 
 import torch
 
@@ -18,7 +18,7 @@ def predict(net, data, autocast, batch=500):
 
 
 def scores(logits, y):
-    """The `final` part of a record: accuracy (percent), nll and entropy (nats), ece and p_true (0 to 1)."""
+    """The metrics of a split: accuracy (percent), nll and entropy (nats), ece and p_true (0 to 1)."""
     p = softmax(logits := logits.double())
     confidence, guess = p.max(dim=1)
     right = (guess == y).double()

@@ -1,11 +1,11 @@
 r"""The methods: each is one function `Step -> loss`, and methods add.
 
 `build("drg(k=1)+dsr")` reads a sum, equation (7) as code: the label loss L_CE once, plus each term.
-Their grammar is in sums.py; modules of a method's own are in parts.py.
+Their grammar is in sums.py; modules that only one method uses are in parts.py.
 
 To add a method, write a function here under `@method`.  `@method(labels=True)` says that it has the label loss
 itself, so that `build` does not add L_CE; `@method(view=True)` marks a function `images -> images` that is applied to
-every view of the step.  `source` and `formula` stand at the method on the book's page, and are optional.  Extra
+every view of the step.  `source` and `formula` are shown on the book's page, and are optional.  Extra
 passes, parameters and memory are counted (skdcore/study/costs.py), not written down here.
 
 In the formulas p is the softmax of the network's logits z, y the labels, and KL_tau(teacher -> student) tau^2 times
@@ -75,14 +75,14 @@ def dsr(s, beta=1.0, tau=4.0, reset=False, target: Literal["last", "uniform", "m
     teaches every row the uniform distribution, `target="mean"` the mean of the previous batch's ranked softmax.
     """
     ranked = s.z.sort(dim=1).values
-    last = s.memory.setdefault("ranked", torch.zeros_like(ranked))
-    teacher = last
+    previous = s.memory.setdefault("ranked", torch.zeros_like(ranked))
+    teacher = previous
     if target == "uniform":
         teacher = torch.zeros_like(ranked)
-    elif target == "mean":  # tau * log of the mean of softmax(last / tau), so that kl's softmax gives that mean
-        teacher = (tau * F.log_softmax(last / tau, dim=1).logsumexp(dim=0)).expand_as(ranked)
+    elif target == "mean":  # tau * log of the mean of softmax(previous / tau), so that kl's softmax gives that mean
+        teacher = (tau * F.log_softmax(previous / tau, dim=1).logsumexp(dim=0)).expand_as(ranked)
     loss = beta * kl(teacher, ranked, tau)
-    last.copy_(ranked.detach())
+    previous.copy_(ranked.detach())
     return loss * ~_epoch_begins(s) if reset else loss
 
 
@@ -99,10 +99,10 @@ def byot(s, alpha=0.1, tau=3.0, weight=1e-6):
     that it never runs and its mask (f_b > 0 or f > 0), which changes nothing after a ReLU; its soft cross entropy is
     KL plus a constant.
     """
-    last = s.features[-1]
-    f, loss = pooled(last).detach(), (1 - alpha) * cross_entropy(s.z, s.y)
+    deepest = s.features[-1]
+    f, loss = pooled(deepest).detach(), (1 - alpha) * cross_entropy(s.z, s.y)
     for k, feature in enumerate(s.features[:-1], start=1):
-        branch = s.part(f"branch {k}", partial(Bottleneck, feature.shape, last.shape, s.z.shape[1]))
+        branch = s.part(f"branch {k}", partial(Bottleneck, feature.shape, deepest.shape, s.z.shape[1]))
         f_b, z_b = map(full, branch(feature))
         loss = loss + (1 - alpha) * cross_entropy(z_b, s.y) + alpha * kl(s.z, z_b, tau)
         loss = loss + weight * (f_b - f).square().sum()
@@ -169,7 +169,7 @@ def ps_kd(s, alpha=0.8):
 def dlb(s, alpha=1.0, tau=3.0):
     """The previous mini-batch is seen again, in a new view; its logits of the previous step teach those of now.
 
-    The 2B rows are this batch and the previous one.  The second forward has batch norm statistics of its own.  The
+    The 2B rows are this batch and the previous one.  The second forward has its own batch norm statistics.  The
     memory lasts across epochs; the very first step is cross entropy.  DLB's own code draws the second view with the
     first and sets no batch size: whether the paper's 128 are 64 + 64 is open (Q18).
     """
@@ -177,11 +177,11 @@ def dlb(s, alpha=1.0, tau=3.0):
     if not s.memory:
         s.memory.update(index=s.index.clone(), z=z.detach().clone())
         return cross_entropy(z, s.y)
-    last, teacher = s.memory["index"], s.memory["z"]
-    student = s.logits(last)
-    loss = cross_entropy(torch.cat([student, z]), torch.cat([s.data.labels[last], s.y]))
+    previous, teacher = s.memory["index"], s.memory["z"]
+    student = s.logits(previous)
+    loss = cross_entropy(torch.cat([student, z]), torch.cat([s.data.labels[previous], s.y]))
     loss = loss + alpha * kl(teacher, student, tau)
-    last.copy_(s.index)
+    previous.copy_(s.index)
     teacher.copy_(z.detach())
     return loss
 
@@ -203,7 +203,7 @@ def zf_ls(s, weight=0.1, power=1.0, dense=False):
 
 
 def _votes(s):
-    """How many cells of the last block's output, upsampled x2, the head gives to each class: (B, K)."""
+    """How many cells of the deepest block's output, upsampled x2, the head gives to each class: (B, K)."""
     cells = F.interpolate(s.features[-1].detach(), scale_factor=2, mode="bilinear").flatten(2).mT
     return F.one_hot(s.net.top[-1](cells).argmax(dim=2), s.z.shape[1]).sum(dim=1)
 
@@ -241,10 +241,10 @@ def ols(s, alpha=0.5):
 
 
 def _epoch_begins(s):
-    """Whether this is the term's first step of an epoch: a tensor, so that a replayed step asks anew."""
-    last = s.memory.setdefault("epoch", torch.full((), -1, device=s.index.device))
-    begins = last != s.epoch
-    last.fill_(s.epoch)
+    """Whether this is the term's first step of an epoch: a tensor, so that a replayed step asks again."""
+    previous = s.memory.setdefault("epoch", torch.full((), -1, device=s.index.device))
+    begins = previous != s.epoch
+    previous.fill_(s.epoch)
     return begins
 
 
@@ -260,9 +260,9 @@ def ddgsd(s, alpha=1.0, beta=5e-4, tau=3.0):
     detached; there is no official code to tell, and the usual one detaches nothing, uses logits as features and divides
     by K.
     """
-    last = s.features[-1], s.net.features(s.view(s.index))[-1]
-    z_a, z_b = s.z, full(s.net.head(last[1]))
-    mmd = (pooled(last[0]).mean(dim=0) - pooled(last[1]).mean(dim=0)).square().sum()
+    deepest = s.features[-1], s.net.features(s.view(s.index))[-1]
+    z_a, z_b = s.z, full(s.net.head(deepest[1]))
+    mmd = (pooled(deepest[0]).mean(dim=0) - pooled(deepest[1]).mean(dim=0)).square().sum()
     label = cross_entropy(z_a, s.y) + cross_entropy(z_b, s.y)
     return label + alpha * (kl(z_a, z_b, tau) + kl(z_b, z_a, tau)) + beta * mmd
 

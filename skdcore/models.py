@@ -3,7 +3,7 @@
 The networks are torchvision's.  For small images the stem is the CIFAR one: a 3x3 convolution of stride 1
 and no max-pool.  Weights begin as torchvision's do.  The AC is the official repository's, layer by layer, with
 global pooling.
-Every network ends alike: the last block in a ReLU, the top in global pooling and one linear layer.
+In every network the deepest block ends in a ReLU; global pooling and one linear layer follow.
 """
 
 import torch
@@ -18,8 +18,8 @@ resnet = torchvision.models.resnet
 class Network(nn.Module):
     """A torchvision network `base` seen as blocks and a head, with an exit (an AC) after blocks 1 to 3.
 
-    `base` alone is what is deployed, and its state dict is torchvision's.  Exits and `parts` (modules of a
-    method's own) are for training.  Input: float (B, 3, side, side), float32 or under autocast.
+    Only `base` is deployed; its state dict is torchvision's.  Exits and `parts` (a method's own modules) are for
+    training.  Input: float (B, 3, side, side), float32 or under autocast.
     """
 
     def __init__(self, base, blocks, top, widths):
@@ -38,11 +38,11 @@ class Network(nn.Module):
             outputs.append(x)
         return outputs
 
-    def head(self, last):
-        """Logits z, (B, K), from the last block's output."""
+    def head(self, deepest):
+        """Logits z, (B, K), from the deepest block's output."""
         for layer in self.top:
-            last = layer(last)
-        return last
+            deepest = layer(deepest)
+        return deepest
 
     def forward(self, x):
         """Logits z, (B, K); no exit takes part."""

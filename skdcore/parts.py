@@ -8,15 +8,15 @@ from skdcore.models import Depthwise
 
 
 class Bottleneck(nn.Module):
-    """BYOT's [3] shallow classifier in its conference form: `shape` and `last` are those of its block and the last.
+    """BYOT's [3] shallow classifier in its conference form; `shape` is its block's output's, `deepest` the deepest's.
 
     1x1, k x k of stride k (the ratio of the two blocks' sides) and 1x1 convolution, then global pool -> linear.
     """
 
-    def __init__(self, shape, last, classes):
+    def __init__(self, shape, deepest, classes):
         super().__init__()
-        (_, c_in, *_, side), (_, c_out, *_, last_side) = shape, last
-        widths, sides = (c_in, c_out // 4, c_out // 4, c_out), (1, side // last_side, 1)
+        (_, c_in, *_, side), (_, c_out, *_, deepest_side) = shape, deepest
+        widths, sides = (c_in, c_out // 4, c_out // 4, c_out), (1, side // deepest_side, 1)
         layers = []
         for a, b, k in zip(widths, widths[1:], sides, strict=False):
             layers += [nn.Conv2d(a, b, k, stride=k), nn.BatchNorm2d(b), nn.ReLU()]
@@ -24,7 +24,7 @@ class Bottleneck(nn.Module):
         self.linear = nn.Linear(c_out, classes)
 
     def forward(self, feature):
-        """Pooled features, (B, C) with the last block's C, and logits, (B, K)."""
+        """Pooled features, (B, C) with the deepest block's C, and logits, (B, K)."""
         pooled = self.tower(feature)
         return pooled, self.linear(pooled)
 

@@ -7,7 +7,7 @@ SECONDS = {"terminal": 0.2, "notebook": 1.0, "log": 30.0}  # between two updates
 
 
 class Line:
-    """A line that is rewritten in place; where that is impossible (a log file) it is repeated now and then.
+    """A line that is rewritten in place; in a log file, where that is impossible, it is repeated now and then.
 
     `update` takes a function, called only when it is time to show something, so that a training loop may call
     it every step.  Inside a notebook the line is one display, updated through its display_id, and so reads well

@@ -2,8 +2,8 @@
 
     <results>/<dataset>/<model>/<method>/e<epochs>-<precision>/<seed>.json
 
-A record is checked against `SCHEMA` when it is written and when it is read.  It answers a cell when every
-parameter of `run` and the data's checksum are the same; what machine and code made it is provenance.
+A record is checked against `SCHEMA` when it is written and when it is read.  It is a run's record if every
+parameter of `run` and the data's checksum are the same; the machine and the code are provenance.
 """
 
 import json
@@ -62,7 +62,7 @@ FORM = fastjsonschema.compile(SCHEMA, use_default=False) if fastjsonschema else 
 
 
 def check(record, where):
-    """Raises ValueError, naming the place, unless the record has the form of `SCHEMA`."""
+    """Raises ValueError, naming the file, unless the record has the form of `SCHEMA`."""
     try:
         FORM(record)
     except ValueError as error:
@@ -112,7 +112,7 @@ def _refuse(constant):
 def find(results, settings, data_sha256=None):
     """The record of the run with these settings, or None.
 
-    Raises ValueError if the place is taken by a run of other settings or other data: a record is never
+    Raises ValueError if the file is the record of other settings or other data: a record is never
     overwritten.  Without `data_sha256` (the data are not at hand) the settings decide, but for the batch, which
     follows the data.
     """
@@ -160,7 +160,7 @@ def atomically(file, content):
 
 @contextmanager
 def lock(file, stop=lambda: None, line=None):
-    """A lock on the cell, so that two workers never train it twice; the system frees it if one dies.
+    """A lock on the run, so that two workers never train it twice; the system frees it if one dies.
 
     While another worker has it, `line` (a `progress.Line`) says so; raises `Stopped` once `stop()` gives a reason.
     """
@@ -173,9 +173,9 @@ def lock(file, stop=lambda: None, line=None):
             return
         except Timeout:
             if reason := stop():
-                raise Stopped(f"{file}: another process trains this cell; {reason}") from None
+                raise Stopped(f"{file}: another process is training this run; {reason}") from None
             if line:
-                line.update(lambda: f"{file}: another process trains this cell; this one waits")
+                line.update(lambda: f"{file}: another process is training this run; this one waits")
 
 
 def under(results):

@@ -12,7 +12,7 @@ def random_boxes(n, side, device="cpu"):
     """Random boxes in n images of `side` pixels: their starts and sizes, whole float32 numbers (2, n), rows first.
 
     The area is uniform in 8 to 100 % of the image and the ratio of width to height log-uniform in 3/4 to 4/3; of ten
-    tries the first that fits is taken, else the whole image.  Its place is uniform.
+    tries the first that fits is taken, else the whole image.  Its position is uniform.
     """
     area = torch.empty(n, 10, device=device).uniform_(0.08, 1) * side**2
     ratio = (4 / 3) ** torch.empty(n, 10, device=device).uniform_(-1, 1)

@@ -1,4 +1,4 @@
-"""Everything that the future of a run depends on, in one place: what a checkpoint holds and a captured step changes."""
+"""Everything that the rest of a run depends on: what a checkpoint holds and a captured step changes."""
 
 import hashlib
 import zipfile

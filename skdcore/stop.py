@@ -11,7 +11,7 @@ def stop_signals(deadline):
     """Yields a function that gives the reason to stop, or None; `deadline` is a time of the monotonic clock.
 
     SIGINT and SIGTERM are reasons where handlers can be set (a main thread); elsewhere, as in a Dask
-    worker, periodic checkpoints stand in for them.
+    worker, there are only periodic checkpoints.
     """
     caught = []
     names = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()

@@ -57,7 +57,7 @@ def parse(name):
     terms = [call(node, METHODS, "method", name) for node in _summands(tree)]
     texts = [term.text for term in terms]
     if twice := {text for text in texts if texts.count(text) > 1}:
-        raise ValueError(f"{' and '.join(sorted(twice))} stands twice in {name!r}")
+        raise ValueError(f"{' and '.join(sorted(twice))} is in {name!r} twice")
     holders = [term.text for term in terms if term.function.labels]
     if len(holders) > 1:
         raise ValueError(f"{' and '.join(holders)} each hold the label loss; a sum takes one of them")
@@ -95,6 +95,7 @@ def build(name):
 
     def losses(s):
         s.adornments = adornments
+        _ = s.z  # first, as autocast keeps its copies of the weights: those of a forward without gradient have none
         result = {}
         for term in terms:
             s.term = term.text
@@ -136,7 +137,7 @@ def call(node, functions, kind, name):
 
 
 def _value(keyword, default, function):
-    """The keyword's literal, of the default's own type (an int may stand for a float)."""
+    """The keyword's literal, of the default's own type (an int is fine for a float)."""
     owner = function.__name__
     try:
         value = ast.literal_eval(keyword.value)

@@ -10,7 +10,7 @@ from skdcore.errors import Stopped
 from skdcore.progress import Line
 from skdcore.train import outcome, prepare, train
 
-# Dask has its workers give memory back to the system at once; a step that asks for it anew is 1.4 times slower.
+# Dask's workers return memory to the system at once; asking for it again makes a step 1.4 times slower.
 KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": 2**30, "MALLOC_MMAP_THRESHOLD_": 2**25}
 # Dask's own profiler looks at the training thread every 10 ms, which costs it 8 %.
 QUIET = {"distributed.worker.profile.enabled": False}
@@ -22,7 +22,7 @@ def sweep(runs, root=None, results="results", device=None, scheduler=None, budge
 
     By default each GPU of this machine is a slot, or each core is one (a process of one thread); `workers`
     sets another number.  Give the address of a Dask scheduler to use its workers instead; they must see the
-    same `root` and `results`.  A worker that dies has its cell tried again elsewhere, from the checkpoint.
+    same `root` and `results`.  If a worker dies, another one resumes its run from the checkpoint.
     When `budget` seconds are over, runs stop at their checkpoints and `Stopped` is raised.  A run that
     failed is a record too, and does not keep the others from being trained.
     """
@@ -37,7 +37,7 @@ def sweep(runs, root=None, results="results", device=None, scheduler=None, budge
     found = {} if scheduler else prepare(runs, **where)
     missing = [run for run in runs if run not in found]
     with Line() as line:
-        line.show(f"{len(runs)} cells, of which {len(found)} have their record")
+        line.show(f"{len(runs)} runs, {len(found)} of them complete")
         if missing:
             with _client(scheduler, min(workers or _slots(device), len(missing))) as client:
                 found |= zip(missing, _gather(client, missing, line, deadline=deadline, **options), strict=True)
@@ -45,19 +45,19 @@ def sweep(runs, root=None, results="results", device=None, scheduler=None, budge
 
 
 def _gather(client, runs, line, **options):
-    """The records of the runs, in order, with a line of progress for each cell that ends."""
+    """The records of the runs, in order, with a line of progress for each that ends."""
     from distributed import as_completed
 
     futures = client.map(_cell, runs, pure=False, **options)
     began, slots = time.monotonic(), len(client.nthreads())
-    line.show(f"0 of {len(runs)} cells done, {slots} at a time")
+    line.show(f"0 of {len(runs)} runs done, {slots} at a time")
     for done, future in enumerate(as_completed(futures), 1):
         ended, minutes = future.result(), (time.monotonic() - began) / 60
         text = ended if isinstance(ended, str) else outcome(ended)
-        line.show(f"{done} of {len(runs)} cells done, {slots} at a time, {minutes:.1f} min; last: {text}")
+        line.show(f"{done} of {len(runs)} runs done, {slots} at a time, {minutes:.1f} min; latest: {text}")
     results = client.gather(futures)
     if stopped := [text for text in results if isinstance(text, str)]:
-        raise Stopped(f"{len(stopped)} of {len(runs)} cells are not finished; the first: {stopped[0]}")
+        raise Stopped(f"{len(stopped)} of {len(runs)} runs are not finished; the first: {stopped[0]}")
     return results
 
 

@@ -31,8 +31,8 @@ def train(
 ):
     """Trains the run and returns its record; a record that is there already is returned as it is.
 
-    A run that was stopped resumes from its checkpoint (beside the place of its record) and ends in the record it would
-    have had: bit for bit on a CPU.  Checkpoints are written every `checkpoint_minutes`, and on SIGINT, SIGTERM or
+    A run that was stopped resumes from its checkpoint, beside its record, and ends in the record that it would have
+    had: bit for bit on a CPU.  Checkpoints are written every `checkpoint_minutes`, and on SIGINT, SIGTERM or
     when `budget` seconds are over; then `Stopped` is raised.  A loss that is not finite ends the run with a
     record whose state is "failed".  On CUDA the step is captured and replayed (capture.py) unless `eager`.
     Bad arguments raise ValueError and write nothing.
@@ -69,9 +69,9 @@ def train(
 def teacher(run, device, root, results, **how):
     """The network of a run in evaluation mode, for `kd`, and its fingerprint; trained first if there are no weights.
 
-    A record whose weights are not beside it, as in a fresh clone, is left alone, and its run trained anew under
-    <results>/teachers.  `how` are further keywords of `train`.  Raises ValueError if the run failed, or if the weights
-    are damaged or not those of the record.
+    If a record has no weights beside it, as in a fresh clone, the run is trained again, under <results>/teachers.
+    `how` are further keywords of `train`.  Raises ValueError if the run failed, or if the weights are damaged or not
+    those of the record.
     """
     data, _ = load_run(run, root, device)
     settings = run.settings(device, data)
@@ -92,7 +92,7 @@ def teacher(run, device, root, results, **how):
 def prepare(runs, device=None, root=None, results="results"):
     """{run: record} of the runs that have their record; each method of the others takes a dry step.
 
-    So what a bad argument of any run raises is raised before the first one is trained.
+    So a bad argument of any run raises its error before the first one is trained.
     """
     device = usable(device)
     found, checksums, rehearsed = {}, {}, set()
@@ -132,7 +132,7 @@ class Training:
     def __init__(self, settings, data, test, device, teachers=None, eager=False):
         self.settings, self.data, self.test, self.device = settings, data, test, device
         self.teachers, self.losses = teachers or {}, build(settings["method"])
-        self.file = None  # the place of the record, once `resume` names it
+        self.file = None  # of the record, once `resume` names it
         self.lap_began = time.monotonic()
         torch.manual_seed(settings["seed"])
         net = network(settings["model"], len(data.classes), data.side).to(device)
@@ -181,14 +181,9 @@ class Training:
         return Step(net=net, data=self.data, index=index, memories=memories, **about)
 
     def forward(self, s):
-        """The losses by term on a step's batch, and how many of its images are classified correctly.
-
-        Logits come first, whatever a method reads first: autocast keeps its copies of the weights, and those of a
-        forward without gradient would have none.
-        """
+        """The losses by term on a step's batch, and how many of its images are classified correctly."""
         with self.autocast():
-            right = (s.z.argmax(dim=1) == s.y).sum()
-            return self.losses(s), right
+            return self.losses(s), (s.z.argmax(dim=1) == s.y).sum()
 
     def autocast(self):
         """bf16 for the network where the precision asks for it; weights, statistics and losses stay float32."""
@@ -280,16 +275,16 @@ class Training:
         self.lap_began = now
 
     def headline(self):
-        """Where the run stands, in a line."""
+        """How far the run is, in a line."""
         run, state = self.settings, self.state
         at = f"epoch {min(state.epoch + 1, run['epochs'])}/{run['epochs']}, step {state.at}/{len(state.batches)}"
         accuracy = f", test accuracy {state.curve['test'][-1]:.2f} %" if state.curve["test"] else ""
         return f"{run['dataset']} {run['model']} {run['method']} seed {run['seed']}: {at}{accuracy}"
 
     def finished(self, logits):
-        """The record of a finished run, of the form `records.SCHEMA`; writes what stands beside it.
+        """The record of a finished run, of the form `records.SCHEMA`; writes the files beside it.
 
-        That is its images' scores and, in half precision, the plain network's weights and test logits.
+        They are the images' scores and, in half precision, the plain network's weights and test logits.
         """
         state, y = self.state, self.test.labels
         right = measures.predict(state.net, self.data, self.autocast).argmax(dim=1) == self.data.labels
@@ -327,7 +322,7 @@ class Training:
     def resume(self, file):
         """Takes over the checkpoint beside the record's `file`, if there is one of this very run.
 
-        The record then names all code that had a part in the run.
+        The record then names all code that the run used.
         """
         self.file, checkpoint = file, file.with_suffix(".checkpoint.pt")
         if not checkpoint.exists():

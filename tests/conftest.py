@@ -22,7 +22,8 @@ from skdcore.methods import METHODS
 from skdcore.models import network
 from skdcore.step import Step
 from skdcore.study.experiments import experiments, regime
-from skdcore.train import Run, train
+from skdcore.sums import teachers
+from skdcore.train import Run, Training, train
 
 PROJECT = Path(__file__).parents[1]
 ROWS = sorted({row for one in experiments().values() for row in one.rows})
@@ -31,8 +32,8 @@ STEPS = 5  # of an epoch of `tiny`
 
 @pytest.fixture(autouse=True)
 def one_thread_and_seeded():
-    """Every test begins with one thread and a seeded random state, whatever the one before left."""
-    torch.set_num_threads(1)
+    """Every test begins with OMP_NUM_THREADS threads, by default one, and a seeded random state."""
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
     torch.manual_seed(0)
 
 
@@ -108,7 +109,7 @@ def ran(tmp_path):
                 test = [accuracy * epoch / epochs for epoch in scored[:-1]] + [accuracy]
                 train = [accuracy * epoch / epochs for epoch in range(1, epochs + 1)]
                 curve = {"test": test, "var_probs": test, "var_logits": test[::-1], "scored": scored}
-                curve |= {"train": train, "lr": train, "loss": {}}
+                curve |= {"train": train, "lr": train, "loss": {"vanilla": train}}
                 cost = dict.fromkeys("seconds_per_step seconds params_trained params_deployed peak_memory".split(), 60)
                 final = dict.fromkeys("nll ece entropy p_true".split(), 0.5) | {"accuracy": accuracy}
                 record = {"run": settings, "state": "finished", "final": final, "curve": curve, "cost": cost}
@@ -141,7 +142,7 @@ def python():
     def python(*arguments, **options):
         settings = {"cwd": PROJECT, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         path = os.pathsep.join([str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])])
-        env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+        env = {"OMP_NUM_THREADS": "1"} | os.environ | {"PYTHONPATH": path}
         started.append(subprocess.Popen([sys.executable, *map(str, arguments)], **settings | {"env": env} | options))
         return started[-1]
 
@@ -180,6 +181,19 @@ def spare_methods():
     yield
     METHODS.clear()
     METHODS.update(before)
+
+
+def training(method, splits, precision="fp32", model="resnet10_w16", **changed):
+    """A `Training` of a method on two splits, in training mode, with untrained teachers and some settings changed."""
+    data, test = splits
+    device = data.labels.device
+    run = Run("glyphs", model, method, epochs=2, precision=precision)
+    torch.manual_seed(1)
+    size = len(data.classes), data.side
+    taught_by = {name: network(model, *size).to(device).eval() for name in teachers(run.method)}
+    made = Training(run.settings(device, data) | changed, data, test, device, taught_by)
+    made.state.net.train()
+    return made
 
 
 def descend(net, losses, rate):

@@ -6,12 +6,17 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import descend
+from conftest import descend, same, training
+from formulas import divergence
+from formulas import label_loss as ce
+from formulas import probabilities as p
+from formulas import soft_label_loss as soft_ce
 
 from skdcore import methods
 from skdcore.data import Data
 from skdcore.methods import METHODS, build, canonical
 from skdcore.models import network
+from skdcore.state import save
 from skdcore.step import Step
 from skdcore.sums import parse, teachers
 from skdcore.train import Run, Training
@@ -55,25 +60,11 @@ def run(name, data=None, classes=K, epochs=(0, 0, 1, 1), batch=B, net=None, taug
         torch.set_default_dtype(torch.float32)
 
 
-# The formulas, written out: plain loops, nothing of skdcore.losses or skdcore.methods.
-
-
-def p(z, tau=1):
-    rows = [[math.e ** ((z[i][k] - z[i].max().detach()) / tau) for k in range(z.shape[1])] for i in range(len(z))]
-    return torch.stack([torch.stack([e / sum(row) for e in row]) for row in rows])
-
-
-def ce(z, y):
-    return -sum(p(z)[i][y[i]].log() for i in range(len(z))) / len(z)
-
-
-def soft_ce(q, z, tau=1):
-    return -(q * p(z, tau).log()).sum() / len(z)
+# What formulas.py has not: plain loops, nothing of skdcore.losses or skdcore.methods.
 
 
 def kl(teacher, student, tau=1):
-    q = p(teacher, tau).detach()
-    return tau**2 * (soft_ce(q, student, tau) + (q * q.log()).sum() / len(q))
+    return divergence(teacher.detach(), student, tau)
 
 
 def mean_map(f):
@@ -496,24 +487,15 @@ def data(n=24, classes=4, **augment):
     return Data(images, torch.arange(n) % classes, range(classes), **augment)
 
 
-def training(name, parts, precision="fp32"):
-    settings = Run("glyphs", "resnet10_w16", name, epochs=2, precision=precision).settings("cpu", parts[0])
-    made = Training(settings | {"batch": 8}, *parts, torch.device("cpu"))
-    made.provenance["data_sha256"] = "of the test"
-    made.net.train()
-    return made
-
-
-def steps(training, count):
+def steps(made, count):
     """Some more steps: three make an epoch."""
+    state = made.state
     for _ in range(count):
-        if training.at == 0:
-            training.begin_epoch()
-        training.step()
-        training.at += 1
-        if training.at == len(training.batches):
-            assert training.meter.isfinite().all()
-            training.epoch, training.at = training.epoch + 1, 0
+        made.step()
+        state.at += 1
+        if state.at == len(state.batches):
+            made.end_epoch()
+            state.net.train()
 
 
 SUMS = ["ps_kd+drg+dsr", "cutout+drg(k=1)+drg(k=3)+dsr", "cutout+dlb", "ols+frskd+cs_kd+zf_ls"]
@@ -522,39 +504,39 @@ SUMS = ["ps_kd+drg+dsr", "cutout+drg(k=1)+drg(k=3)+dsr", "cutout+dlb", "ols+frsk
 @pytest.mark.parametrize("name", EVERY + SUMS)
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_three_small_steps_of_training(name, precision):
-    made = training(name, [data(padding=2, flip=True), data()], precision)
-    before = [q.detach().clone() for q in made.net.parameters()]
-    trained = {id(q) for group in made.optimizer.param_groups for q in group["params"]}
+    made = training(name, [data(padding=2, flip=True), data()], precision, batch=8)
+    net, memories = made.state.net, made.state.memories
+    before = [q.detach().clone() for q in net.parameters()]
+    trained = {id(q) for q in made.trained}
     steps(made, 3)
-    for q, old in zip(made.net.parameters(), before, strict=True):
+    assert all(math.isfinite(loss) for series in made.state.curve["loss"].values() for loss in series)
+    for q, old in zip(net.parameters(), before, strict=True):
         assert (id(q) in trained) == (not torch.equal(q, old))
-    assert all(m.dtype != torch.bfloat16 for memory in made.memories.values() for m in memory.values())
+    assert all(m.dtype != torch.bfloat16 for memory in memories.values() for m in memory.values())
 
 
 @pytest.mark.parametrize("name", [*STATEFUL, "ps_kd+drg+dsr", "cutout+dlb+dsr+frskd"])
 @pytest.mark.parametrize("done", [2, 3])
-def test_a_stopped_run_goes_on_bit_for_bit(name, done, tmp_path):
-    parts = [data(padding=2, flip=True), data()]
-    torch.manual_seed(1)
-    whole = training(name, parts)
-    whole.checkpoint = tmp_path / "checkpoint.pt"
+def test_a_stopped_run_resumes_bit_for_bit(name, done, tmp_path):
+    splits = [data(padding=2, flip=True), data()]
+    whole = training(name, splits, batch=8)
     steps(whole, done)
-    whole.save()
+    save(whole.state.state_dict(), tmp_path / "0.checkpoint.pt")
     steps(whole, 3)
+    again = training(name, splits, batch=8)
     torch.manual_seed(2)
-    again = training(name, parts)
-    again.checkpoint = whole.checkpoint
-    again.resume()
+    again.resume(tmp_path / "0.json")
+    again.state.net.train()
     steps(again, 3)
-    assert again.memories.keys() == whole.memories.keys() != set()
-    for term, memory in whole.memories.items():
-        assert all(torch.equal(memory[key], again.memories[term][key]) for key in memory)
-    assert all(torch.equal(v, again.net.state_dict()[k]) for k, v in whole.net.state_dict().items())
+    assert again.state.memories.keys() == whole.state.memories.keys() != set()
+    kept, resumed = whole.state.state_dict(), again.state.state_dict()
+    assert all(same(kept[key], resumed[key]) for key in kept.keys() - {"seconds", "provenance"})
 
 
 def test_kd_without_a_teacher_is_refused_before_anything_is_trained():
     with pytest.raises(ValueError, match="no teacher 'vanilla': its run must be trained first"):
-        training("kd", [data(), data()])
+        settings = Run("glyphs", "resnet10_w16", "kd").settings()
+        Training(settings | {"batch": 8}, data(), data(), torch.device("cpu"))
 
 
 def test_the_teacher_of_kd_is_a_sum_in_canonical_form():

@@ -6,15 +6,13 @@ On a CPU a tape stands in for the CUDA graph (tape.py), bit for bit; test_cuda.p
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import ROWS, same, timeless
+from conftest import ROWS, same, timeless, training
 from tape import install
 
 from skdcore.capture import Capture
 from skdcore.data import load
 from skdcore.errors import Stopped
-from skdcore.models import network
-from skdcore.sums import teachers
-from skdcore.train import Run, Training
+from skdcore.train import Training
 
 SUMS = sorted({*ROWS, "zf_ls(dense=True)", "dsr(reset=True)"})
 CPU = torch.device("cpu")
@@ -27,20 +25,16 @@ def one_hot_as_on_cuda(monkeypatch):
 
 
 @pytest.fixture
-def training(tiny):
+def begun(tiny):
     """A function that makes a training on `tiny` which has taken its first step."""
-    parts = load(tiny)
+    splits = load(tiny)
 
-    def training(name, precision="fp32"):
-        settings = Run(tiny, "resnet10_w16", name, precision=precision).settings("cpu", parts[0])
-        torch.manual_seed(0)
-        nets = {teacher: network("resnet10_w16", 10, 16).eval() for teacher in teachers(name)}
-        made = Training(settings, *parts, CPU, nets)
-        made.state.net.train()
+    def begun(name):
+        made = training(name, splits, batch=20)
         made.step()
         return made
 
-    return training
+    return begun
 
 
 def state(training):
@@ -48,12 +42,12 @@ def state(training):
 
 
 @pytest.mark.parametrize("name", SUMS)
-def test_a_replayed_step_is_the_eager_step(name, training, monkeypatch):
-    eager = training(name)
+def test_a_replayed_step_is_the_eager_step(name, begun, monkeypatch):
+    eager = begun(name)
     for _ in range(3):
         eager.step()
     expected = state(eager)
-    replayed = training(name)
+    replayed = begun(name)
     tapes = install(monkeypatch, capture := Capture(replayed.step, replayed.state.tensors, CPU))
     before = state(replayed)
     replay = capture.capture()
@@ -64,9 +58,9 @@ def test_a_replayed_step_is_the_eager_step(name, training, monkeypatch):
     assert len(tapes) == 1 and same(state(replayed), expected)
 
 
-def test_the_captured_state_is_all_that_a_checkpoint_holds_of_a_step(training):
+def test_the_captured_state_is_all_that_a_checkpoint_holds_of_a_step(begun):
     for name in ("ps_kd+drg+dsr", "dlb", "ols"):
-        made = training(name)
+        made = begun(name)
         kept = {tensor.data_ptr() for tensor in made.state.tensors()}
         held = [
             *made.state.net.state_dict().values(),
@@ -111,8 +105,8 @@ def test_a_captured_run_resumes_to_the_same_record(step, fit, tmp_path, captured
     assert timeless(fit("ps_kd+dsr", tmp_path / "captured")) == timeless(eager)
 
 
-def test_a_step_that_waits_for_the_device_is_not_captured(training, monkeypatch):
-    made = training("vanilla")
+def test_a_step_that_waits_for_the_device_is_not_captured(begun, monkeypatch):
+    made = begun("vanilla")
     plain = made.losses
     made.losses = lambda s: {term: loss * (1 if loss.item() > 0 else 0) for term, loss in plain(s).items()}
     install(monkeypatch, capture := Capture(made.step, made.state.tensors, CPU))

@@ -4,6 +4,7 @@ import os
 
 import pytest
 import torch
+from conftest import training
 from test_capture import SUMS
 
 from skdcore.data import Data, load
@@ -13,7 +14,7 @@ from skdcore.methods import build
 from skdcore.models import network
 from skdcore.step import Step
 from skdcore.sums import teachers
-from skdcore.train import Run, Training, train
+from skdcore.train import Run, train
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 
@@ -27,18 +28,9 @@ def deterministic(monkeypatch):
     torch.use_deterministic_algorithms(False)
 
 
-def teacher_nets(name, device, model="resnet10_w16"):
-    torch.manual_seed(1)
-    return {teacher: network(model, 10, 16).to(device).eval() for teacher in teachers(name)}
-
-
-def training(name, dataset, model="resnet10_w16"):
+def begun(name, dataset):
     """A training in fp32 that has taken its first step."""
-    device = torch.device("cuda", 0)
-    parts = load(dataset, device=device)
-    settings = Run(dataset, model, name, precision="fp32").settings(device, parts[0])
-    made = Training(settings, *parts, device, teacher_nets(name, device, model))
-    made.state.net.train()
+    made = training(name, load(dataset, device=torch.device("cuda", 0)), batch=20)
     made.step()
     return made
 
@@ -51,7 +43,7 @@ def close(one, other):
 
 @pytest.mark.parametrize("name", SUMS)
 def test_a_captured_step_is_the_eager_step_at_50_states(name, tiny):
-    eager, captured = training(name, tiny), training(name, tiny)
+    eager, captured = begun(name, tiny), begun(name, tiny)
     replay = captured.capture.capture()
     for _ in range(50):
         with torch.no_grad():
@@ -67,7 +59,7 @@ def test_a_captured_step_is_the_eager_step_at_50_states(name, tiny):
 
 @pytest.mark.parametrize("name", ["ps_kd+drg+dsr", "dlb", "ols", "cutout+cs_kd"])
 def test_memory_and_counters_advance_alike_over_50_replays(name, tiny):
-    eager, captured = training(name, tiny), training(name, tiny)
+    eager, captured = begun(name, tiny), begun(name, tiny)
     chance = torch.cuda.get_rng_state()
     for step, made in ((eager.step, eager), (captured.capture.capture(), captured)):
         torch.cuda.set_rng_state(chance)
@@ -84,7 +76,7 @@ def test_memory_and_counters_advance_alike_over_50_replays(name, tiny):
 
 
 def test_a_recording_leaves_no_trace(tiny):
-    made = training("ps_kd+drg+dsr", tiny)
+    made = begun("ps_kd+drg+dsr", tiny)
     before, chance = [tensor.clone() for tensor in made.state.tensors()], torch.cuda.get_rng_state()
     made.capture.capture()
     assert all(map(torch.equal, made.state.tensors(), before)) and torch.equal(torch.cuda.get_rng_state(), chance)
@@ -120,8 +112,10 @@ def test_cuda_agrees_with_the_cpu_on_given_views(name, tiny_parts):
         net = net.to(device).train()
         for _ in range(2):
             given = {"net": net, "data": data, "index": torch.arange(10, device=device), "memories": memories}
+            torch.manual_seed(1)
+            untrained = {name: network("resnet10_w16", 10, 16).to(device).eval() for name in teachers(name)}
             torch.manual_seed(2)  # for the parts that a method makes
-            s = Step(**given, epoch=0, epochs=2, teachers=teacher_nets(name, device))
+            s = Step(**given, epoch=0, epochs=2, teachers=untrained)
             losses = build(name)(s)
             net.zero_grad()
             sum(losses.values()).backward()

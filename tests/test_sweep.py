@@ -38,7 +38,7 @@ def test_a_sweep_on_two_workers_gives_the_records_of_one_run_after_the_other(run
     assert [timeless(record) for record in ended] == [timeless(record) for record in alone]
     assert ended[0] == before and files(tmp_path / "dask") == files(tmp_path / "alone")
     assert all(record["provenance"]["threads"] == 1 for record in ended)
-    assert "3 of 3 cells done, 2 at a time" in capfd.readouterr().err
+    assert "3 of 3 runs done, 2 at a time" in capfd.readouterr().err
     assert not multiprocessing.active_children(), "no worker outlives its sweep"
 
 
@@ -114,7 +114,7 @@ def test_a_failed_cell_is_a_record_and_does_not_keep_the_others_from_being_train
 def test_a_budget_stops_the_cells_and_says_how_many_are_open(tiny, here, tmp_path):
     runs = [Run(tiny, "resnet10_w16", "vanilla", seed) for seed in range(3)]
     train(runs[1], "cpu", results=tmp_path, progress=False)
-    with pytest.raises(Stopped, match="2 of 2 cells are not finished; the first: tiny .* seed 0: .*time budget"):
+    with pytest.raises(Stopped, match="2 of 2 runs are not finished; the first: tiny .* seed 0: .*time budget"):
         sweep(runs, results=tmp_path, device="cpu", budget=1e-3)
     assert [record["state"] for record in sweep(runs, results=tmp_path, device="cpu")] == 3 * ["finished"]
 

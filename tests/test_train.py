@@ -14,7 +14,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from conftest import STEPS, files, kinds, same, timeless
+from conftest import STEPS, files, kinds, same, timeless, training
 
 import skdcore.train
 from skdcore import measures, records
@@ -37,9 +37,8 @@ def weights(results):
     return {str(place.relative_to(results)): torch.load(place, weights_only=True) for place in places}
 
 
-def training(method="drg+dsr", precision=None):
-    parts = load_cached("tiny", None, torch.device("cpu"), 0)
-    return Training(Run(*RUN, method, precision=precision).settings("cpu", parts[0]), *parts, torch.device("cpu"))
+def splits():
+    return load_cached("tiny", None, torch.device("cpu"), 0)
 
 
 # --- the run and its recipe ---
@@ -251,7 +250,7 @@ def test_training_begins_alike_whatever_the_random_state(fit, tmp_path):
 
 
 def test_bf16_trains_with_float32_weights_and_losses(tiny):
-    run = training(precision="bf16")
+    run = training("drg+dsr", splits(), "bf16")
     state = run.state
     losses, _ = run.forward(run.view_of(state.net, state.batches[0], state.memories))
     assert all(value.dtype == torch.float32 for value in losses.values())
@@ -274,7 +273,7 @@ def test_only_parameters_that_a_method_uses_are_trained_and_counted(tiny, fit, t
 
 @pytest.mark.parametrize("name", ["vanilla", "drg+dsr"])
 def test_the_dry_step_leaves_no_trace(tiny, name):
-    run = training(name)
+    run = training(name, splits(), seed=0)
     state = run.state
     torch.manual_seed(0)
     assert same(dict(state.net.state_dict()), dict(network("resnet10_w16", 10, 16).state_dict())), "as it was made"
@@ -292,7 +291,7 @@ def test_the_dry_step_makes_the_parts_and_leaves_them_as_they_were_made(tiny, sp
         adaptor = s.part("adaptor", lambda: torch.nn.Sequential(torch.nn.Linear(10, 10), torch.nn.BatchNorm1d(10)))
         return adaptor(s.z).square().mean()
 
-    run = training("toy").state
+    run = training("toy", splits()).state
     (part,) = run.net.parts.values()
     trained = {id(p) for group in run.optimizer.param_groups for p in group["params"]}
     assert {id(p) for p in part.parameters()} <= trained
@@ -314,7 +313,7 @@ def test_a_part_keeps_every_buffer_that_it_was_made_with(tiny, spare_methods):
     def counts(s):
         return s.part("counting", Counting)(s.z).square().mean()
 
-    (part,) = training("counts").state.net.parts.values()
+    (part,) = training("counts", splits()).state.net.parts.values()
     assert part.seen == 7
 
 
@@ -328,6 +327,14 @@ def test_a_method_that_begins_to_use_an_exit_later_is_an_error_that_names_it(fit
     assert list(tmp_path.rglob("*.json")) == []
 
 
+def test_the_views_of_a_sum_are_on_what_the_network_sees(tiny):
+    run, seen = training("cutout+drg", splits(), batch=20), []
+    run.state.net.base.conv1.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    run.step()
+    (x,) = seen
+    assert (x == 0).all(dim=1).flatten(1).any(dim=1).all(), "each image has a hole"
+
+
 def test_a_method_that_never_reads_z_trains_in_the_runs_precision(tiny, spare_methods):
     seen = []
 
@@ -335,7 +342,7 @@ def test_a_method_that_never_reads_z_trains_in_the_runs_precision(tiny, spare_me
     def own(s):
         return cross_entropy(s.net.head(s.features[-1]).float(), s.y)
 
-    run = training("own", precision="bf16")
+    run = training("own", splits(), "bf16")
     run.state.net.base.fc.register_forward_hook(lambda _, __, z: seen.append(z.dtype))
     run.step()
     assert seen == [torch.bfloat16] * 2, "the logits that are counted, and the method's own"
@@ -498,7 +505,7 @@ def test_a_budget_holds_while_a_run_waits_for_another_worker(folder, tmp_path, p
             _, err = waiting.communicate(timeout=90)
         except subprocess.TimeoutExpired:
             pytest.fail("it waits for the lock beyond its budget")
-    assert waiting.returncode == 3 and "another process trains this cell; this one waits" in err
+    assert waiting.returncode == 3 and "another process is training this run; this one waits" in err
 
 
 def test_a_checkpoint_of_other_settings_is_refused_and_kept(fit, stop_after, tiny, tmp_path, monkeypatch):

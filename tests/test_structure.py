@@ -1,0 +1,31 @@
+"""Two rooms: the core trains, the study makes pages, and the core does without the study."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+CORE = sorted((Path(__file__).parents[1] / "skdcore").glob("*.py"))
+
+
+def imported(tree):
+    """The modules that a piece of code imports."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
+
+
+@pytest.mark.parametrize("file", CORE, ids=lambda file: file.stem)
+def test_the_core_does_not_import_the_study_but_for_commands_that_need_it(file):
+    tree = ast.parse(file.read_text())
+    if file.stem == "__main__":  # a command may, inside its function
+        tree.body = [node for node in tree.body if not isinstance(node, ast.FunctionDef)]
+    assert not [name for name in imported(tree) if name.startswith("skdcore.study")]
+
+
+def test_training_does_not_load_the_study(python):
+    script = "import sys, skdcore.__main__; print([name for name in sys.modules if name.startswith('skdcore.study')])"
+    out, err = python("-c", script).communicate(timeout=120)
+    assert out == "[]\n", err
