@@ -14,8 +14,9 @@ import pytest
 import yaml
 from browser import PROGRAM, Browser
 
-from skdcore import bench, findings, study, tables
-from skdcore.study import ROOT
+from skdcore import bench
+from skdcore.study import body, sentences, tables
+from skdcore.study.experiments import RESULTS, ROOT, experiment, experiments
 
 CONTENTS = yaml.safe_load((ROOT / "book/_toc.yml").read_text())
 PAGES = ["index"] + [entry["file"] for part in CONTENTS["parts"] for entry in part["chapters"]]
@@ -112,23 +113,25 @@ def test_committed_page_is_its_template_with_outputs(page):
 def test_costs_on_the_committed_page_come_from_committed_records():
     cells = nbformat.read(ROOT / "book/experiments/side_by_side.ipynb", as_version=4).cells
     shown = {output.get("data", {}).get("text/markdown") for cell in cells for output in cell.get("outputs", [])}
-    ours, paper = (bench.kept(study.RESULTS, model) for model in ("resnet10_w16", "resnet18"))
-    assert any(tables.costs(record, "tab-costs-run")._repr_markdown_() in shown for record in ours)
-    assert all(tables.costs(record, f"tab-costs-{n}")._repr_markdown_() in shown for n, record in enumerate(paper))
-    assert all(findings.cheapness(record) in shown for record in paper)
+    ours, paper = (bench.kept(RESULTS, model) for model in ("resnet10_w16", "resnet18"))
+    assert any(tables.step_costs(record, "tab-costs-run")._repr_markdown_() in shown for record in ours)
+    assert all(tables.step_costs(record, f"tab-costs-{n}")._repr_markdown_() in shown for n, record in enumerate(paper))
+    assert all(sentences.cheapness(record) in shown for record in paper)
 
 
-def test_numbers_of_the_committed_table_come_from_committed_records():
-    shown = (ROOT / "book/experiments/table_1.ipynb").read_text()
-    table = study.experiment("table_1")
-    for scale in ("miniature", "small"):
-        found, models = study.at_scale(table, scale)
-        assert found, f"no committed records at the {scale} scale"
-        for row in table.compare(found, models).itertuples():
-            assert row.n == 0 or f"{row.mean:.2f} ± {row.sd:.2f}" in shown or row.n == 1, row
-    index = "".join(
-        cell.outputs[0].data["text/markdown"]
-        for cell in nbformat.read(ROOT / "book/index.ipynb", as_version=4).cells
-        if cell.get("outputs") and "text/markdown" in cell.outputs[0].get("data", {})
+def shown_on(page):
+    """The Markdown that the cells of a committed page print."""
+    cells = nbformat.read(ROOT / f"book/{page}.ipynb", as_version=4).cells
+    return "".join(
+        output.get("data", {}).get("text/markdown", "") for cell in cells for output in cell.get("outputs", [])
     )
-    assert findings.answer(table) in index and findings.by_scale(table, study.RESULTS) in index
+
+
+@pytest.mark.parametrize("name", experiments())
+def test_numbers_of_a_committed_page_come_from_committed_records(name):
+    assert body.committed(name)._repr_markdown_() in shown_on(f"experiments/{name}")
+
+
+def test_the_home_page_answers_from_committed_records():
+    shown, table_1 = shown_on("index"), experiment("table_1")
+    assert sentences.answer(table_1) in shown and sentences.by_regime(table_1, RESULTS) in shown

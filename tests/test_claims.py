@@ -1,101 +1,145 @@
-"""The paper's claims: the rule of a verdict, what its own cells say, and that study.yml names only what exists."""
+"""The paper's claims: the rule of a verdict, the families of intervals, and what the paper's own cells say."""
 
 import nbformat
+import numpy as np
 import pytest
 
-from skdcore import claims, study
-from skdcore.claims import Comparison
-from skdcore.study import ROOT, experiment
+from skdcore.study import claims, statistics
+from skdcore.study.claims import Comparison
+from skdcore.study.definition import ROOT, study
+from skdcore.study.evidence import of_regime
+from skdcore.study.experiments import experiment, regime
+from skdcore.study.statistics import NO_GAIN, UNDECIDED, against_the_best, over
 
 COMMITTED = {claim.id: claim for claim in claims.claims()}
+VANILLA = [77.0, 77.2, 77.4]
+FEW = f"n < {statistics.MIN_SEEDS}"
+# Rows whose model has small residuals, so that the gain of `drg` decides.
+OTHERS = {"ls": [77.1, 77.3, 77.4], "byot": [77.3, 77.4, 77.7], "dlb": [78.0, 78.3, 78.4]}
+
+
+def judged(name, results):
+    """What `judge` says of the claims on CIFAR-100, by claim."""
+    frame, _ = claims.judge(regime(name), results)
+    return frame[[one.experiment.dataset == "cifar100" for one in frame["comparison"]]].set_index("claim")
 
 
 @pytest.mark.parametrize(
-    ("vanilla", "drg", "verdict"),
+    ("drg", "in_paper", "in_tenth"),
     [
-        ([77.0, 77.2, 77.4], [79.0, 79.3, 79.3], "reproduced"),
-        ([77.0, 77.2, 77.4], [76.0, 76.1, 76.4], "contradicted"),
-        ([77.0, 77.2, 77.4], [77.5, 76.9, 77.6], "within noise"),
-        ([77.0, 77.2, 77.4], [79.0, 79.3], "n < 3"),
-        ([77.0, 77.2, 77.4], [], "not yet run"),
+        ([79.0, 79.3, 79.3], "reproduced", "holds in tenth"),
+        ([75.0, 75.1, 75.4], "contradicted", "fails in tenth"),
+        ([76.9, 77.1, 77.4], NO_GAIN, NO_GAIN),
+        ([76.0, 78.2, 78.4], UNDECIDED, UNDECIDED),
+        ([79.0, 79.3], FEW, FEW),
+        ([], "not yet run", "not yet run"),
     ],
 )
-def test_the_interval_of_paired_seeds_gives_the_verdict(ran, vanilla, drg, verdict):
-    results = ran(vanilla=vanilla, drg=drg)
-    frame = claims.judge("paper", results).query("claim == 'drg' and table == 'Table I'")
-    expected = dict.fromkeys(experiment("table_1").columns, "not yet run") | {"resnet18": verdict}
-    assert dict(zip(frame["model"], frame["verdict"], strict=True)) == expected
-    assert ("1 reproduced (`drg`)" in claims.sentence(results)) == (verdict == "reproduced")
-
-
-def test_at_another_scale_a_claim_is_carried_over_or_reversed(ran):
-    results = ran("resnet10_w16", 12, vanilla=[52.0, 52.2, 52.4], drg=[54.0, 54.3, 54.3], dsr=[51.0, 51.1, 51.4])
-    frame = claims.judge("small", results).query("table == 'Table I'").set_index("claim")
-    assert (frame.loc["drg", "verdict"], frame.loc["dsr", "verdict"]) == ("carried over", "reversed")
-    assert "1 carried over (`drg`), 1 reversed (`dsr`)" in claims.sentence(results)
-
-
-def test_a_table_of_claims_holds_what_has_been_run_and_counts_the_rest(ran):
-    shown = claims.scaled("paper", ran(vanilla=[77.0, 77.2, 77.4], drg=[79.0, 79.3, 79.3]))
-    assert shown.frame[["claim", "network", "n", "verdict"]].values.tolist() == [
-        ["`drg`", "resnet18", "3", "reproduced"]
-    ]
-    assert shown.frame["ours"][0].startswith("+2.00 (") and shown.frame["the paper"][0] == "+1.78"
-    count = len(claims.judge("paper"))
-    assert shown.caption.endswith(f"Of {count} comparisons {count - 1} are not yet run.")
+def test_the_interval_gives_the_verdict_and_only_the_papers_regime_reproduces(ran, drg, in_paper, in_tenth):
+    for name, expected in (("paper", in_paper), ("tenth", in_tenth)):
+        frame = judged(name, ran(name, vanilla=VANILLA, drg=drg, **OTHERS)).loc[["drg"]]
+        first, *rest = regime(name).models or experiment("table_1").models
+        known = dict(zip(frame["network"], frame["verdict"], strict=True))
+        assert known == {first: expected} | dict.fromkeys(rest, "not yet run")
 
 
 def test_a_question_of_this_study_is_answered_with_better_and_worse_and_counts_as_no_claim(ran):
-    results = ran(ls=[78.0, 78.2, 78.4], dsr=[77.0, 77.1, 77.4])
-    frame = claims.judge("paper", results)
-    assert frame.loc[frame["verdict"] == "worse", "comparison"].tolist() == ["`dsr` over `ls`"]
-    assert "0 carried over, 0 reversed" in claims.sentence(results), "no claim has a verdict at the paper's scale"
+    rows = {"vanilla": VANILLA, "ls": [79.0, 79.2, 79.5], "dsr": [77.1, 77.1, 77.5]}
+    frame, _ = claims.judge(regime("paper"), ran(**rows))
+    answered = frame[frame["verdict"] == "worse"]
+    assert [str(one) for one in answered["comparison"]] == ["`dsr` over `ls`"] and answered["asked"].all()
+    assert "contradicted (0)" in claims.summary(ran())
 
 
-def test_rivals_are_taken_together_over_the_seeds_that_all_have():
-    table = experiment("table_1")
+def test_a_gain_over_vanilla_has_the_interval_of_the_tables_whichever_way_it_is_asked(ran):
+    results = ran(vanilla=VANILLA, drg=[79.0, 79.3, 79.3], **{"drg(k=3)+dsr": [76.5, 76.9, 76.8]}, **OTHERS)
+    (one,) = of_regime(regime("paper"), results)
+    frame, columns = judged("paper", results).query("network == 'resnet18'"), ["gain", "low", "high"]
+    assert tuple(frame.loc["drg", columns]) == one.gains[0]["drg"]
+    gain, low, high = one.gains[0]["drg(k=3)+dsr"]
+    assert tuple(frame.loc["deep-block-harms", columns]) == (-gain, -high, -low)
+
+
+def test_all_other_comparisons_of_a_network_are_one_family_with_one_c(ran):
+    rivals = ["byot", "cs_kd", "ps_kd", "zf_ls", "tf_kd"]
+    rng = np.random.default_rng(0)
+    rows = {method: list(77 + rng.normal(size=3)) for method in ["vanilla", "drg+dsr", *rivals]}
+    results = ran(**rows)
+    (one,) = of_regime(regime("paper"), results)
+    contrasts = [*(over("drg+dsr", [rival]) for rival in rivals), over("drg+dsr", rivals)]
+    found, c = one.intervals(contrasts)
+    frame, (family,) = claims.judge(regime("paper"), results)
+    frame = frame.query("network == 'resnet18'").set_index("claim")
+    assert tuple(frame.loc["best-of-five", ["gain", "low", "high"]]) == pytest.approx(against_the_best(found[:5]))
+    assert tuple(frame.loc["mean-of-five", ["gain", "low", "high"]]) == pytest.approx(found[5])
+    assert (family.contrasts, family.c) == (6, pytest.approx(c))
+
+
+def test_regimes_of_cifar100_judge_no_claim_twice_and_none_of_tinyimagenet():
+    for name in ("full", "tenth-wide"):
+        frame, _ = claims.judge(regime(name))
+        assert not frame.assign(text=frame["comparison"].map(str)).duplicated(["claim", "text", "network"]).any()
+        assert {one.experiment.dataset for one in frame["comparison"]} == {"cifar100"}
+    frame, _ = claims.judge(regime("paper"))
+    assert {one.experiment.dataset for one in frame["comparison"]} == {"cifar100", "tinyimagenet"}
+
+
+def test_rivals_of_few_seeds_are_taken_together_over_the_seeds_that_all_have():
     accuracies = {"drg": {0: 80.0, 1: 81.0, 2: 99.0}, "byot": {0: 79.0, 1: 80.0}, "dlb": {0: 70.0, 1: 83.0, 2: 90.0}}
-    both = ["byot", "dlb"]
-    assert Comparison("drg", both, "best", table, []).difference(accuracies)["gain"] == pytest.approx(80.5 - 79.5)
-    assert Comparison("drg", both, "mean", table, []).difference(accuracies)["gain"] == pytest.approx(80.5 - 78.0)
-    assert Comparison("drg", both, "best", table, []).difference(accuracies | {"dlb": {}})["pairs"] == 0
+
+    def pairs(fold, **changed):
+        return Comparison("drg", ["byot", "dlb"], fold, experiment("table_1"), []).pairs(accuracies | changed)
+
+    assert pairs("best") == pytest.approx((80.5 - 79.5, 79.5, 2))
+    assert pairs("mean") == pytest.approx((80.5 - 78.0, 78.0, 2))
+    assert pairs("best", dlb={}).n == 0
 
 
 def test_the_papers_own_cells_are_computed_from_its_tables():
-    assert COMMITTED["best-of-five"].cells() == [pytest.approx(79.30 - 78.67)]  # Q33: 0.63, over PS-KD
-    assert (COMMITTED["best-of-five"].printed(), COMMITTED["best-of-five"].computed()) == ("+0.97", "+0.63")
-    assert COMMITTED["mean-of-five"].computed().startswith("better in 5 of 5: mean +1.25")  # Q33
+    assert COMMITTED["best-of-five"].cells.tolist() == [pytest.approx(79.30 - 78.67)]  # Q33: 0.63, over PS-KD
+    assert (COMMITTED["best-of-five"].printed, COMMITTED["best-of-five"].computed) == ("+0.97", "+0.63")
+    assert COMMITTED["mean-of-five"].computed.startswith("better in 5 of 5: mean +1.25")  # Q33
     assert COMMITTED["dlb"].comparisons[0].cell("resnet18") == pytest.approx(79.30 - 79.52)  # Q34: DLB is above
-    assert COMMITTED["dlb"].computed() == "better in 7 of 8: max +1.15, min -0.22"
-    assert "min +1.06" in COMMITTED["drg+dsr"].computed()  # Q32: not 1.26
-    assert COMMITTED["combination"].computed().startswith("better in 5 of 8: min -0.23")  # Q35
-    assert COMMITTED["label-smoothing"].computed() == "", "the paper has no row of it"
+    assert COMMITTED["dlb"].computed == "better in 7 of 8: max +1.15, min -0.22"
+    assert "min +1.06" in COMMITTED["drg+dsr"].computed  # Q32: not 1.26
+    assert COMMITTED["combination"].computed.startswith("better in 5 of 8: min -0.23")  # Q35
+    assert COMMITTED["label-smoothing"].computed == "", "the paper has no row of it"
 
 
-@pytest.mark.parametrize(
-    ("given", "match"),
-    [
-        ({"better": "drg+ls", "than": "vanilla", "table": "table_1"}, r"unknown row of table_1 'drg\+ls'"),
-        ({"better": "drg", "than": {"best": ["dlb", "kd"]}, "table": "table_1"}, "unknown row of table_1 'kd'"),
-        ({"better": "drg", "than": "dlb", "table": "table_2", "models": ["resnet101"]}, "unknown column of table_2"),
-        ({"better": "drg", "than": "dlb", "table": "table_9"}, "unknown experiment 'table_9'"),
-    ],
-)
-def test_a_claim_of_rows_or_models_that_do_not_exist_is_refused(monkeypatch, given, match):
-    monkeypatch.setattr(study, "claims", lambda: [{"id": "x", "says": "x", "where": "x", "comparisons": [given]}])
-    with pytest.raises(ValueError, match=match):
-        claims.claims()
+def test_the_claims_are_those_of_study_yml():
+    assert list(COMMITTED) == [entry["id"] for entry in study()["claims"]]
 
 
-def test_claims_have_names_of_their_own_and_sizes_that_can_be_computed():
-    assert len(COMMITTED) == len(study.claims())
-    assert all(claim.size.keys() <= claims.FOLDS.keys() for claim in COMMITTED.values())
+def test_a_tab_has_the_comparisons_that_ran_and_counts_the_others(ran):
+    ran("full", vanilla=VANILLA, drg=[79.0, 79.3, 79.3], **OTHERS)
+    tabs = claims.by_regime(ran("tenth", ps_kd=[70.0], **{"ps_kd+drg": [71.0]}))
+    (full, said), (tenth, _) = tabs.tabs["full"], tabs.tabs["tenth"]
+    assert full.frame[["claim", "network", "n", "verdict"]].values.tolist() == [
+        ["`drg`", "resnet10_w16", "3", "holds in full"]
+    ]
+    assert full.caption.endswith("Of 27 comparisons 26 are not yet run.") and "second family" not in said
+    ((_, _, _, paper, ours, n, verdict),) = tenth.frame.values.tolist()
+    assert (paper, ours, n, verdict) == ("says min +0.39, max +0.71", "+1.00 over 70.00", "1", FEW)
+    assert tabs.after == "Not yet run: `fifth`, `tenth-wide`, `paper`."
+
+
+def test_the_overview_counts_verdicts_in_the_regimes_that_ran(ran):
+    shown = claims.overview(ran("full", vanilla=VANILLA, drg=[79.0, 79.3, 79.3], **OTHERS))
+    assert list(shown.frame) == ["claim", "full", "what the paper says", "its size", "its own cells"]
+    assert shown.frame.set_index("claim").loc["`drg`", "full"] == "holds in full: 1"
+
+
+def test_the_summary_is_that_of_the_nearest_regime_with_a_verdict(ran):
+    assert claims.summary(ran("paper", vanilla=VANILLA[:2], drg=[79.0])) == "No claim of the paper has a verdict yet."
+    text = claims.summary(ran("full", vanilla=VANILLA, drg=[79.0, 79.3, 79.3], dsr=[75.0, 75.1, 75.4]))
+    assert text.startswith(f"**The paper's claims in the regime `full`** ({regime('full').text}). Verdicts on 20")
+    assert "holds in full (1: `drg`), fails in full (1: `dsr`)" in text and "not yet run (18)" in text
 
 
 def test_the_committed_page_shows_every_claim_and_the_verdicts_of_the_committed_records():
     cells = nbformat.read(ROOT / "book/experiments/claims.ipynb", as_version=4).cells
     shown = "".join(output.data.get("text/markdown", "") for cell in cells for output in cell.get("outputs", []))
     assert [claim.text for claim in COMMITTED.values() if claim.text not in shown] == []
-    for table in (claims.overview(), *map(claims.scaled, claims.SCALES)):
-        assert table._repr_markdown_() in shown
-    assert claims.sentence() in shown and claims.sentence() in (ROOT / "book/index.ipynb").read_text()
+    for part in (claims.overview(), claims.by_regime()):
+        assert part._repr_markdown_() in shown
+    assert claims.summary() in shown and claims.summary() in (ROOT / "book/index.ipynb").read_text()

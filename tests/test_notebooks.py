@@ -1,4 +1,4 @@
-"""Every template runs through papermill at tiny parameters, is thin, and refuses what it does not know."""
+"""Every template runs through papermill at tiny parameters, is short, and refuses what it does not know."""
 
 import json
 
@@ -6,14 +6,13 @@ import nbformat
 import papermill
 import pytest
 
-from skdcore import study
 from skdcore.records import path, read
-from skdcore.study import ROOT
+from skdcore.study.experiments import ROOT, experiment
 
 TEMPLATES = sorted((ROOT / "notebooks").glob("*.ipynb"))
 OTHERS = {"index": {}, "claims": {}, "train_one": {"epochs": 1}, "side_by_side": {"methods": "['kd']", "minutes": 0}}
-TABLES = [path.stem for path in TEMPLATES if path.stem not in OTHERS]
-TINY = OTHERS | {name: {"seeds": "[0]", "epochs": 1} for name in TABLES}
+EXPERIMENTS = [path.stem for path in TEMPLATES if path.stem not in OTHERS]
+TINY = OTHERS | {name: {"seeds": "[0]", "epochs": 1} for name in EXPERIMENTS}
 pytestmark = pytest.mark.filterwarnings("default")  # nbclient, jupyter_client and tornado warn of each other
 
 
@@ -34,21 +33,22 @@ def test_template_runs_and_writes_only_where_it_is_told(template, tmp_path, shar
     done = run(template, tmp_path / "out.ipynb", results=str(shared), **TINY[template.stem])
     assert not any(cell.get("outputs") and cell.outputs[0].output_type == "error" for cell in done.cells)
     assert before == {file: file.stat().st_mtime_ns for file in (ROOT / "results").rglob("*") if file.is_file()}
-    if template.stem in TABLES:
-        text, table = json.dumps(done), study.experiment(template.stem)
-        for run_ in table.cells("glyphs", ["resnet10_w16"], [0], epochs=1):
+    if template.stem in EXPERIMENTS:
+        text = json.dumps(done)
+        for run_ in experiment(template.stem).cells("glyphs", ["resnet10_w16"], [0], epochs=1):
             assert f"{read(path(shared, run_.settings()))['final']['accuracy']:.2f}" in text
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.stem)
-def test_template_is_thin_and_has_no_outputs(template):
+def test_template_has_12_lines_of_code_beside_its_parameters_and_no_outputs(template):
     cells = [cell for cell in nbformat.read(template, as_version=4).cells if cell.cell_type == "code"]
     assert all(cell.outputs == [] and cell.execution_count is None for cell in cells)
     tagged = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
     assert len(tagged) == 1
     described = [line for line in tagged[0].source.splitlines() if line and not line.startswith("from typing")]
     assert all(": " in line.split(" = ")[0] and "  # " in line for line in described)
-    assert sum(len(cell.source.splitlines()) for cell in cells if cell is not tagged[0]) <= 16
+    lines = [line for cell in cells if cell is not tagged[0] for line in cell.source.splitlines() if line.strip()]
+    assert len(lines) <= 12
     assert {line.split(":")[0] for line in described} == papermill.inspect_notebook(template).keys()
 
 

@@ -20,6 +20,7 @@ from skdcore.study.statistics import (
     intervals,
     over,
     pairs,
+    unequal,
     verdict,
 )
 
@@ -341,3 +342,29 @@ def test_pairs_are_those_of_common_seeds():
     assert pairs({0: 3.0, 1: 5.0, 7: 100.0}, {0: 2.0, 1: 2.5, 2: 50.0}) == (1.75, 2.25, 2)
     difference, baseline, n = pairs({0: 1.0}, {1: 1.0})
     assert n == 0 and math.isnan(difference) and math.isnan(baseline)
+
+
+def test_a_row_whose_spread_stands_out_is_named_and_no_other():
+    accuracies = table([f"m{i}" for i in range(11)])
+    assert unequal(fit(accuracies)) == []
+    accuracies["m3"][2] += 5
+    assert unequal(fit(accuracies)) == ["m3"]
+
+
+def test_a_row_of_equal_spread_is_named_in_at_most_5_percent_of_tables():
+    rng = np.random.default_rng(5)
+    drawn = rng.normal(size=(1000, 11, 3))
+    names = [f"m{i}" for i in range(11)]
+    models = (fit({name: dict(enumerate(row)) for name, row in zip(names, one, strict=True)}) for one in drawn)
+    assert 0.01 < sum(bool(unequal(model)) for model in models) / 1000 < 0.06
+
+
+def test_two_rows_have_equal_shares_of_the_spread_so_neither_is_named():
+    model = fit({"a": {0: 1.0, 1: 2.0, 2: 1.5}, "b": {0: 50.0, 1: -20.0, 2: 3.0}})
+    assert model.sds["a"] == pytest.approx(model.sds["b"]) and unequal(model) == []
+
+
+def test_shares_of_the_degrees_of_freedom_add_up_to_them():
+    model = fit(table(without=GAPS))
+    assert sum(model.shares.values()) == pytest.approx(model.df)
+    close([*fit(table()).shares.values()], [12 / 4] * 4)

@@ -3,7 +3,7 @@
 from skdcore.study import sentences, tables
 from skdcore.study.display import Tabs
 from skdcore.study.evidence import gather, on
-from skdcore.study.experiments import PAPER, experiment, regimes
+from skdcore.study.experiments import PAPER, RESULTS, experiment, regimes
 from skdcore.sweep import sweep
 
 
@@ -19,13 +19,13 @@ class Body(Tabs):
         }
 
 
-def committed(name):
+def committed(name, results=RESULTS):
     """What the committed records say of an experiment: a tab for each regime that has any, the paper's numbers last."""
     chosen, tabs, gathered, missing = experiment(name), {}, [], []
     for regime in regimes().values():
         if not regime.serves(chosen):
             continue
-        there = on(chosen, regime)
+        there = on(chosen, regime, results)
         blocks = [block for one in there for block in _blocks(chosen, one, f"{name}-{regime.id}-{one.network}")]
         if regime.id == PAPER:
             blocks += _printed(chosen, {one.network for one in there})

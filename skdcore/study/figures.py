@@ -102,9 +102,12 @@ def learning(runs):
 
 
 def curves(found):
-    """Learning curves of a few finished runs: accuracy on both splits, and each term of the loss, by epoch."""
+    """Learning curves of a few runs: accuracy on both splits, and each term of the loss, by epoch."""
+    finished = [record for record in found if record["state"] == "finished"]
+    if not finished:
+        return None
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-    for color, record in enumerate(record for record in found if record["state"] == "finished"):
+    for color, record in enumerate(finished):
         curve, method = record["curve"], record["run"]["method"]
         epochs = range(1, record["run"]["epochs"] + 1)
         left.plot(curve["scored"], curve["test"], color=f"C{color}", label=f"{method}, test")

@@ -54,7 +54,7 @@ def model(evidence):
         return f"There are no intervals: they take vanilla and another row with {MIN_SEEDS} seeds each."
     of, (gains, c) = evidence.model, evidence.gains
     text = (
-        f"The {PERCENT} intervals hold for all {len(gains)} gains over vanilla together{_networks(evidence)}, with "
+        f"The {PERCENT} intervals hold together for all gains over vanilla ({len(gains)}){_networks(evidence)}, with "
         f"c = {c:.2f}. They come from one linear model, accuracy = method + seed + error, of the {len(of.estimates)} "
         f"rows of {evidence.where} that have at least {MIN_SEEDS} seeds: s = {of.s:.2f} points with {of.df} degrees of "
         "freedom. The residual sd of a row is its own estimate of s."

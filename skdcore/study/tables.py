@@ -53,7 +53,7 @@ def finals(found, name):
     frame["method"] = "`" + frame["method"] + "`"
     run = found[0]["run"]
     caption = f"Final metrics on the test split: {run['dataset']}, {run['model']}, seed {run['seed']}. {made(found)}"
-    return Table(frame.round(3).astype(str), caption, name)
+    return Table(frame.round(3).astype(object).fillna("").astype(str), caption, name)
 
 
 def listing(found):

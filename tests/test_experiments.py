@@ -1,0 +1,189 @@
+"""study.yml: its regimes and experiments, what is refused in it, and the records that there are of a regime."""
+
+import copy
+import json
+
+import pytest
+import yaml
+
+from skdcore import records
+from skdcore.study import claims, definition
+from skdcore.study.definition import study
+from skdcore.study.experiments import experiment, experiments, found, queue, regime, regimes
+from skdcore.train import Run
+
+
+@pytest.fixture
+def changed(tmp_path, monkeypatch):
+    """Makes study.yml another one, in which the value under the keys is replaced (a function: changed in place)."""
+
+    def changed(*keys, to):
+        entries = copy.deepcopy(study())
+        *outer, inner = keys
+        place = entries
+        for key in outer:
+            place = place[key]
+        place[inner] = to
+        file = tmp_path / "study.yml"
+        file.write_text(yaml.safe_dump(entries, sort_keys=False))
+        monkeypatch.setattr(definition, "FILE", file)
+
+    return changed
+
+
+def read_all():
+    return regimes(), experiments(), queue(), claims.claims()
+
+
+def test_the_papers_regime_is_the_last_and_has_no_data_or_networks_of_its_own():
+    *others, last = regimes().values()
+    assert [one.id for one in others] == ["miniature", "full", "fifth", "tenth", "tenth-wide"]
+    assert (last.id, last.dataset, last.models, last.epochs) == ("paper", None, None, 200)
+    assert all(one.dataset and one.models for one in others)
+
+
+def test_a_regime_runs_an_experiment_on_its_own_images_and_networks_or_else_on_the_experiments():
+    table_2 = experiment("table_2")
+    cells = regime("paper").cells(table_2)
+    assert {(cell.dataset, cell.model) for cell in cells} == {("tinyimagenet", model) for model in table_2.models}
+    assert len(cells) == 3 * len(table_2.rows) * len(table_2.models)
+    assert {(cell.dataset, cell.model) for cell in regime("tenth").cells(table_2)} == {
+        ("cifar100(n=50)", "resnet10_w16")
+    }
+
+
+def test_a_seed_is_complete_before_the_next_one_begins():
+    cells = experiment("table_1").cells("glyphs", ["resnet10_w16", "resnet10_w32"], [4, 2])
+    assert [cell.seed for cell in cells] == sorted((cell.seed for cell in cells), key=[4, 2].index)
+
+
+@pytest.mark.parametrize(
+    ("name", "experiment_", "serves"),
+    [
+        ("tenth", "table_1", True),
+        ("full", "fig_6", True),
+        ("tenth", "table_2", False),
+        ("miniature", "table_1", False),
+        ("paper", "table_1", True),
+        ("paper", "table_2", True),
+    ],
+)
+def test_a_regime_serves_the_experiments_whose_images_it_has(name, experiment_, serves):
+    assert regime(name).serves(experiment(experiment_)) == serves
+
+
+def test_values_are_the_papers_by_network_and_texts_are_canonical():
+    table_1, table_4 = experiment("table_1"), experiment("table_4")
+    assert table_1.rows["drg"]["resnet50"] == 79.87 and table_1.rows["ls"] == {}
+    assert table_1.printed_gain("drg", "resnet18") == pytest.approx(79.07 - 77.29)
+    assert table_1.printed_gain("ls", "resnet18") is table_1.printed_gain("vanilla", "resnet18") is None
+    assert table_1.printed_gain("drg", "resnet10_w16") is None
+    assert table_4.rows["drg+dsr"] == {"resnet18": 79.30} and table_4.seconds["drg+dsr"] == 0.045
+
+
+@pytest.mark.parametrize(
+    ("keys", "to", "match"),
+    [
+        (["regimes", "full", "epochs"], "12", r"study.yml, regimes.full.epochs: must be integer"),
+        (["regimes", "full", "seeds"], [], r"study.yml, regimes.full.seeds: must contain at least 1 items"),
+        (["regimes", "full", "precision"], "fp16", r"study.yml, regimes.full.precision: must be one of"),
+        (["regimes", "full", "network"], "x", r"study.yml, regimes.full: must not contain \{'network'\}"),
+        (["experiments", "fig_6", "rows", "vanilla"], [77.29], r"experiments.fig_6.rows.vanilla: must be object"),
+        (["experiments", "fig_6", "rows", "vanilla"], {"resnet18": 7729}, r"rows.vanilla.resnet18: must be smaller"),
+        (["experiments", "fig_6"], {"title": "x"}, r"study.yml, experiments.fig_6: must contain .*'models'"),
+        (["claims"], {}, r"study.yml, claims: must be array"),
+        (
+            ["claims", 0, "comparisons", 0, "than"],
+            {"worst": ["ls"]},
+            r"yml, claims.0.comparisons.0.than: must not",
+        ),
+        (["other"], {}, r"study.yml, the whole: must not contain \{'other'\}"),
+    ],
+)
+def test_another_form_is_refused_with_the_file_and_the_key(changed, keys, to, match):
+    changed(*keys, to=to)
+    with pytest.raises(ValueError, match=match):
+        read_all()
+
+
+ROWS = {"vanilla": {"resnet18": 77.0}}
+COMPARISON = {"better": "drg", "than": "vanilla", "experiment": "table_1"}
+
+
+@pytest.mark.parametrize(
+    ("keys", "to", "match"),
+    [
+        (["regimes", "full", "dataset"], "cifar10", r"study.yml, regimes.full: unknown data set 'cifar10'.*cifar100"),
+        (["regimes", "full", "models"], ["resnet10"], r"regimes.full: unknown network 'resnet10'; .*resnet10_w16"),
+        (["experiments", "fig_6", "dataset"], "x", r"study.yml, experiments.fig_6: unknown data set 'x'"),
+        (["experiments", "fig_6", "models"], ["resnet19"], r"fig_6: unknown network 'resnet19'; did you mean resnet18"),
+        (["experiments", "fig_6", "rows"], ROWS | {"drgs": {}}, r"fig_6: unknown method 'drgs'; did you mean drg"),
+        (["experiments", "fig_6", "rows"], ROWS | {"drg(k=9.5)": {}}, r"study.yml, experiments.fig_6: drg\(k=9.5\)"),
+        (["experiments", "fig_6", "rows"], ROWS | {"ls": {"resnet50": 1}}, r"network of the row ls 'resnet50'"),
+        (["experiments", "fig_6", "rows"], {"ls": {}}, r"experiments.fig_6: .*vanilla must be one of them"),
+        (["experiments", "fig_6", "rows"], ROWS | {"drg": {}, "drg(k=2)": {}}, r"fig_6: the rows must differ"),
+        (["experiments", "fig_6", "seconds"], {"kd": 1}, r"study.yml, experiments.fig_6: unknown row 'kd'"),
+        (["queue", 0, "methods"], ["vanila"], r"study.yml, queue.0: unknown method 'vanila'; did you mean vanilla"),
+        (["queue", 2, "rows_of"], ["table_9"], r"study.yml, queue.2: unknown experiment 'table_9'; did you mean"),
+        (["claims", 0, "asks"], "?", r"study.yml, claims.drg: .*either says or asks"),
+        (["claims", 0, "id"], "dsr", r"study.yml, claims.dsr: a claim has an id of its own"),
+        (["claims", 0, "comparisons"], [COMPARISON | {"better": "drg+ls"}], r"claims.drg: unknown row of table_1"),
+        (["claims", 0, "comparisons"], [COMPARISON | {"than": {"best": ["dlb", "kd"]}}], r"row of table_1 'kd'"),
+        (["claims", 0, "comparisons"], [COMPARISON | {"models": ["resnet10_w16"]}], r"unknown network of table_1"),
+        (["claims", 0, "comparisons"], [COMPARISON | {"experiment": "table_9"}], r"unknown experiment 'table_9'"),
+    ],
+)
+def test_a_name_that_is_not_known_is_refused_with_the_file_the_key_and_the_near_ones(changed, keys, to, match):
+    changed(*keys, to=to)
+    with pytest.raises(ValueError, match=match):
+        read_all()
+
+
+def test_a_name_that_is_asked_for_and_not_known_is_refused():
+    with pytest.raises(ValueError, match="unknown experiment 'table_7'; did you mean table_"):
+        experiment("table_7")
+    with pytest.raises(ValueError, match="unknown regime 'tent'; did you mean tenth"):
+        regime("tent")
+
+
+def test_a_file_that_is_missing_or_no_yaml_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(definition, "FILE", tmp_path / "study.yml")
+    with pytest.raises(FileNotFoundError, match=r"study.yml is missing: .* need a checkout"):
+        queue()
+    (tmp_path / "study.yml").write_text("regimes: [")
+    with pytest.raises(ValueError, match="study.yml: while parsing"):
+        regimes()
+
+
+def test_the_records_of_a_regime_are_those_of_all_experiments_or_of_one(ran):
+    ran("paper", "resnet18", **{"drg+dsr": [79.0], "vanilla": [77.0, 77.5], "drg(tau=8)": [78.0]})
+    ran("paper", "resnet50", vanilla=[78.0])
+    results = ran("paper", dataset="tinyimagenet", vanilla=[56.0])
+    assert len(found(regime("paper"), results=results)) == 6
+    table_2 = found(regime("paper"), experiment("table_2"), results)
+    assert [(record["run"]["dataset"], record["run"]["model"]) for record in table_2] == [("tinyimagenet", "resnet18")]
+    assert len(found(regime("paper"), experiment("fig_6"), results)) == 3
+    assert found(regime("tenth"), results=results) == []
+
+
+def test_a_record_whose_batch_follows_its_data_is_found(ran):
+    results = ran("paper", vanilla=[77.0])
+    (file,) = results.rglob("*.json")
+    record = json.loads(file.read_text())
+    record["run"]["batch"] = 64
+    records.write(file, record)
+    assert found(regime("paper"), results=results) == [record]
+
+
+def test_the_most_valuable_cells_come_first_and_none_twice():
+    cells = queue()
+    first = ["vanilla", "drg+dsr", "drg", "dsr", "ls", "dlb", "ps_kd", "byot", "cs_kd", "tf_kd", "zf_ls"]
+    assert cells[:11] == [Run("cifar100", "resnet18", method) for method in first]
+    assert len(set(cells)) == len(cells)
+
+
+def test_the_queue_has_the_column_of_resnet18_and_the_ablations():
+    cells = set(queue())
+    assert cells.issuperset(experiment("table_1").cells("cifar100", ["resnet18"], [0, 1, 2]))
+    for name in ("table_3", "table_4", "fig_6", "fig_7"):
+        assert cells.issuperset(experiment(name).cells("cifar100", ["resnet18"], [0]))

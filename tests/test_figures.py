@@ -1,0 +1,87 @@
+"""The figures: what is drawn of which network, what the legend says of it, and that nothing is drawn of nothing."""
+
+import matplotlib
+import pytest
+from matplotlib import pyplot as plt
+
+from skdcore.records import under
+from skdcore.study import figures
+from skdcore.study.evidence import of_regime
+from skdcore.study.experiments import experiment, regime
+
+VANILLA, DRG, DLB = [77.0, 77.2, 77.4], [79.0, 79.3, 79.3], [76.0, 76.1, 76.4]
+
+
+@pytest.fixture(autouse=True)
+def no_window():
+    matplotlib.use("Agg")
+    yield
+    plt.close("all")
+
+
+def frames(name, results, where="paper"):
+    return {one.title: one.compare(experiment(name)) for one in of_regime(regime(where), results)}
+
+
+def legend(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_each_network_has_a_panel_that_names_it(ran):
+    ran(vanilla=VANILLA, drg=DRG, dlb=DLB)
+    figure = figures.gains(frames("table_1", ran(model="resnet50", vanilla=VANILLA, drg=DRG)))
+    assert [axes.get_title() for axes in figure.axes] == ["regime paper, resnet18", "regime paper, resnet50"]
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["drg", "dlb"]
+    assert [label.get_text() for label in figure.axes[1].get_yticklabels()] == ["drg"]
+
+
+def test_gains_and_intervals_are_drawn_where_the_table_has_them(ran):
+    shown = frames("table_1", ran(vanilla=VANILLA, drg=DRG, dlb=[79.6]))
+    (axes,) = figures.gains(shown).axes
+    frame = shown["regime paper, resnet18"].set_index("method")
+    gains = next(line for line in axes.lines if line.get_label() == "gain")
+    assert list(gains.get_xdata()) == frame.loc[["drg", "dlb"], "gain"].tolist()
+    (((low, at), (high, _)),) = axes.collections[0].get_segments()
+    assert (low, high, at) == (*frame.loc["drg", ["low", "high"]], 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "expected"),
+    [
+        ("table_1", {"drg": DRG}, ["simultaneous 95 % interval", "gain", "the paper's gain, resnet18"]),
+        ("table_1", {"drg": DRG[:1]}, ["gain", "the paper's gain, resnet18"]),
+        ("related", {"kd": DRG}, ["simultaneous 95 % interval", "gain"]),
+    ],
+)
+def test_the_legend_has_what_the_picture_has(ran, name, rows, expected):
+    assert legend(figures.gains(frames(name, ran("full", vanilla=VANILLA, **rows), "full"))) == expected
+
+
+def test_nothing_is_drawn_of_nothing(ran):
+    assert figures.gains({}) is figures.by_keyword({}, {"drg": "tau"}) is figures.learning({}) is None
+    assert figures.curves([]) is None
+    assert figures.gains(frames("table_1", ran(vanilla=VANILLA))) is None
+
+
+def test_methods_are_drawn_along_their_keyword_with_the_default_where_it_stands(ran):
+    rows = {"vanilla": VANILLA, "drg": DRG, "drg(tau=8)": [78.0], "dsr(tau=1)": [76.0], "dsr(beta=0.1)": [70.0]}
+    (axes,) = figures.by_keyword(frames("fig_6", ran(**rows)), {"drg": "tau", "dsr": "tau"}).axes
+    assert axes.get_title() == "regime paper, resnet18"
+    drg, dsr = (container.lines[0] for container in axes.containers)
+    assert (list(drg.get_xdata()), list(drg.get_ydata())) == ([1, 8], [pytest.approx(79.2), 78.0])
+    assert (list(dsr.get_xdata()), list(dsr.get_ydata())) == ([1], [76.0])
+
+
+def test_learning_curves_are_means_over_seeds_at_the_epochs_that_were_scored(ran):
+    (one,) = of_regime(regime("tenth"), ran("tenth", vanilla=[31.0, 32.0], drg=[33.0]))
+    (axes,) = figures.learning({one.title: one.runs}).axes
+    assert {line.get_label() for line in axes.lines} == {"vanilla (n = 2)", "drg (n = 1)"}
+    vanilla = next(line for line in axes.lines if line.get_label().startswith("vanilla"))
+    assert list(vanilla.get_xdata()) == list(range(5, 121, 5)) and vanilla.get_ydata()[-1] == pytest.approx(31.5)
+
+
+def test_curves_of_a_run_stand_at_their_epochs(ran):
+    left, _ = figures.curves(under(ran("tenth", vanilla=[31.0]))).axes
+    test, training = left.lines
+    assert (test.get_label(), training.get_label()) == ("vanilla, test", "vanilla, training")
+    assert (list(test.get_xdata()), list(training.get_xdata())) == (list(range(5, 121, 5)), list(range(1, 121)))

@@ -1,0 +1,124 @@
+"""The sentences of the pages: each says what the records say, and no more."""
+
+import math
+
+import pytest
+
+from skdcore.study import sentences, statistics
+from skdcore.study.evidence import of_regime
+from skdcore.study.experiments import experiment, regime
+
+VANILLA = [77.0, 77.2, 77.4]
+GAIN, LOSS, NONE, OPEN = [79.0, 79.3, 79.3], [76.0, 76.1, 76.4], [76.9, 77.1, 77.4], [76.0, 78.6, 77.9]
+OTHERS = {"vanilla": VANILLA, "ls": [77.1, 77.3, 77.4], "byot": [77.3, 77.0, 77.9]}
+
+
+@pytest.mark.parametrize(
+    ("rows", "head"),
+    [
+        ({}, "Not known yet."),
+        ({"drg": GAIN[:2]}, "Not known yet."),
+        ({"drg": OPEN}, "Not shown in the regime `full`"),
+        ({"drg": GAIN, "dsr": LOSS}, "In part in the regime `full`"),
+        ({"drg": GAIN, "dsr": GAIN}, "In part in the regime `full`"),
+        ({"drg": GAIN, "dsr": GAIN, "drg+dsr": GAIN}, "Yes in the regime `full`"),
+        ({"drg": NONE, "dsr": LOSS, "drg+dsr": LOSS}, "No gain above 0.5 points in the regime `full`"),
+        ({"drg": NONE, "dsr": LOSS}, "Not shown in the regime `full`"),
+    ],
+)
+def test_the_books_first_words_are_the_answer_that_the_records_give(ran, rows, head):
+    assert sentences.answer(experiment("table_1"), ran("full", **OTHERS, **rows)).startswith(f"**{head}**")
+
+
+def test_the_answer_has_gains_the_ends_of_intervals_the_papers_gains_and_who_else_gains(ran):
+    results = ran("full", **OTHERS, drg=LOSS, dsr=NONE, dlb=GAIN)
+    (one,) = of_regime(regime("full"), results)
+    low, high = one.gains[0]["drg"].low, one.gains[0]["dsr"].high
+    text = sentences.answer(experiment("table_1"), results)
+    assert "(all of CIFAR-100, a small network, 12 epochs). Worse than vanilla: `drg` (-1.03)." in text
+    assert (
+        "The gains are -1.03 to -0.07 points" in text
+        and f"95 % intervals reach from {low:+.2f} to {high:+.2f};" in text
+    )
+    assert text.endswith("on resnet18 are +0.86 to +1.78. Better than vanilla among the other methods: `dlb`.")
+
+
+def test_the_answer_names_the_network_where_there_are_several(ran):
+    ran(vanilla=VANILLA, drg=GAIN, dsr=LOSS)
+    text = sentences.answer(experiment("table_1"), ran(model="resnet50", vanilla=VANILLA, drg=GAIN, dsr=LOSS))
+    assert "On resnet18: Better than vanilla: `drg`" in text and "On resnet50: Better than vanilla: `drg`" in text
+
+
+def test_methods_stand_under_their_verdicts_with_their_gains(ran):
+    (one,) = of_regime(regime("paper"), ran(**OTHERS, drg=GAIN, dsr=LOSS, dlb=[79.6]))
+    assert sentences.verdicts(one.compare(experiment("table_1"))) == (
+        "Better than vanilla: `drg` (+2.00). Worse than vanilla: `dsr` (-1.03). Undecided: `ls` (+0.07), "
+        "`byot` (+0.20). Fewer than 3 seeds, so without an interval: `dlb` (+2.60)."
+    )
+    (one,) = of_regime(regime("full"), ran("full", drg=[50.0]))
+    assert sentences.verdicts(one.compare(experiment("table_1"))) == "There is nothing to compare with vanilla yet."
+
+
+def test_an_interval_about_zero_is_never_said_to_show_no_effect():
+    assert not any("no effect" in text.lower() for text in [*sentences.HEADS.values(), sentences.rules()])
+
+
+def test_vanilla_ends_at_the_means_of_its_final_epochs(ran):
+    (one,) = of_regime(regime("full"), ran("full", vanilla=[52.0, 54.0]))
+    expected = "Vanilla ends at 53.0 % on the test images and 53.0 % on the augmented training images."
+    assert sentences.ends(one) == expected
+    (one,) = of_regime(regime("tenth"), ran("tenth", drg=[52.0]))
+    assert sentences.ends(one) == ""
+
+
+def test_a_page_states_the_family_c_s_and_the_degrees_of_freedom(ran):
+    (one,) = of_regime(regime("full"), ran("full", **OTHERS, dlb=[79.0]))
+    text = sentences.model(one)
+    assert f"hold together for all gains over vanilla (2), with c = {one.gains[1]:.2f}." in text
+    assert (
+        f"of the 3 rows of regime full that have at least 3 seeds: s = {one.model.s:.2f} points with 4 degrees" in text
+    )
+    assert "Unequal" not in text
+    (one,) = of_regime(regime("tenth"), ran("tenth", vanilla=VANILLA, drg=[79.0]))
+    assert sentences.model(one).startswith("There are no intervals")
+
+
+def test_a_page_says_that_the_intervals_of_several_networks_hold_together(ran):
+    ran(**OTHERS)
+    first, second = of_regime(regime("paper"), ran(model="resnet50", **OTHERS))
+    assert all("(2) and on all 2 networks (Bonferroni), with" in sentences.model(one) for one in (first, second))
+
+
+def test_a_page_warns_of_a_row_whose_spread_stands_out(ran):
+    methods = ["vanilla", "ls", "byot", "cs_kd", "ps_kd", "dlb", "zf_ls", "tf_kd", "drg"]
+    rows = {name: [77 + math.sin(9 * i + 5 * seed) / 5 for seed in range(3)] for i, name in enumerate(methods)}
+    (one,) = of_regime(regime("full"), ran("full", **rows, dsr=[74.0, 80.0, 77.0]))
+    assert statistics.unequal(one.model) == ["dsr"]
+    assert f"**Unequal spread:** `dsr` has a residual sd of {one.model.sds['dsr']:.2f} points" in sentences.model(one)
+
+
+def test_regimes_are_listed_with_the_papers_first_and_those_without_records_last(ran):
+    ran("miniature", vanilla=[60.0], drg=[61.0])
+    text = sentences.by_regime(experiment("table_1"), ran())
+    *_, miniature, missing = text.splitlines()
+    assert miniature.startswith(f"- **`miniature`** ({regime('miniature').text}), resnet10_w16: Fewer than 3 seeds")
+    assert missing.startswith("- Not yet run: `paper`")
+    assert sentences.not_run([]) == ""
+
+
+def test_the_variance_of_ranked_outputs_is_set_beside_the_accuracy_run_by_run(ran):
+    ran("full", vanilla=[52.0, 54.0], drg=[60.0])
+    full, tenth, missing = sentences.variances(
+        experiment("table_1"), ran("tenth", vanilla=[31.0], drg=[33.0])
+    ).splitlines()
+    assert full == "- `full`: -1.00, -1.00 for ranked logits and +1.00, +1.00 for ranked probabilities."
+    assert tenth == "- `tenth`: -1.00 for ranked logits and +1.00 for ranked probabilities.", "scored every fifth epoch"
+    assert missing == "- Not yet run: `fifth`, `tenth-wide`, `paper`."
+
+
+def test_cost_is_told_in_ratios_of_one_run_and_extra_parameters():
+    over = {"vanilla": 1.0, "drg+dsr": 1.1, "byot": 1.25, "dlb": 2.2}
+    steps = {name: {"over vanilla": value} for name, value in over.items()}
+    text = sentences.cheapness({"model": "resnet10_w16", "steps": steps, "provenance": {"device": "X *1*"}})
+    assert "0.88 of the time of `byot`, 0.50 of the time of `dlb`, 1.10 of the time of `vanilla`" in text
+    assert "(resnet10\\_w16, X \\*1\\*)" in text and text.endswith("`dlb` 0.")
