@@ -1,12 +1,12 @@
 """The executed pages of the book: each notebook becomes a page, and is run again only when its inputs changed."""
 
+import ast
 import hashlib
 import json
 import os
 import re
 import sys
 import time
-from ast import literal_eval
 from pathlib import Path
 
 import nbformat
@@ -31,14 +31,14 @@ class Page:
         self.name, self.root = name, root
         self.template = root / "notebooks" / f"{name}.ipynb"
         self.file = Path(folder, "" if name == LAST else "experiments", f"{name}.ipynb")
-        known = papermill.inspect_notebook(self.template)
+        self.cells = nbformat.read(self.template, as_version=4).cells
+        known = dict(_parameters(self.cells))
         self.given = {"results": results} if results and "results" in known else {}
-        self.parameters = {key: literal_eval(entry["default"]) for key, entry in known.items()} | self.given
+        self.parameters = known | self.given
 
     def fingerprint(self):
         """A hash of all that the page is made from: notebook, parameters, code and records; no time and no path."""
-        cells = nbformat.read(self.template, as_version=4).cells
-        found = {"notebook": [[cell.cell_type, cell.metadata, cell.source] for cell in cells], "given": self.given}
+        found = {"notebook": [[cell.cell_type, cell.metadata, cell.source] for cell in self.cells], "given": self.given}
         found |= _hashes("", self.root, "skdcore/**/*.py", "skdcore/**/*.npz", "study.yml", "results/**/*")
         if "results" in self.parameters:
             found |= _hashes("records/", self.root / self.parameters["results"], "**/*")
@@ -53,7 +53,8 @@ class Page:
 
     def make(self):
         """Runs the notebook and writes the page, whole or not at all."""
-        done = papermill.execute_notebook(self.template, None, self.given, cwd=self.root, progress_bar=False)
+        how = {"progress_bar": False, "extra_arguments": ["--log-level=CRITICAL"]}  # it warns of TCP
+        done = papermill.execute_notebook(self.template, None, self.given, cwd=self.root, **how)
         self._strip(done)
         done.metadata["skdcore"] = {"fingerprint": self.fingerprint()}  # after the run: it may have left records
         atomically(self.file, nbformat.writes(done).encode() + b"\n")
@@ -71,6 +72,15 @@ class Page:
                 shown = json.dumps(cell.outputs, ensure_ascii=False).replace(f"{self.root}/", "")
                 shown = re.sub(r" at 0x[0-9a-f]+|[^\s\"]*/ipykernel_\d+/", "", shown)
                 cell.outputs = [nbformat.from_dict(output) for output in json.loads(shown)]
+
+
+def _parameters(cells):
+    """Name and default of each `name: type = default` in the parameters cell."""
+    for cell in cells:
+        if "parameters" in cell.metadata.get("tags", []):
+            for node in ast.parse(cell.source).body:
+                if isinstance(node, ast.AnnAssign):
+                    yield node.target.id, ast.literal_eval(node.value)
 
 
 def _hashes(label, folder, *patterns):
