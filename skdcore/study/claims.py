@@ -6,20 +6,17 @@ claim is *reproduced* or *contradicted*; elsewhere it *holds* or *fails* in the 
 answered with *better* or *worse*.
 """
 
-import math
 from dataclasses import dataclass
-from functools import cached_property
-from typing import NamedTuple
 
 import pandas
 
 from skdcore.methods import canonical
 from skdcore.study.definition import at, known, study
 from skdcore.study.display import Table, Tabs
-from skdcore.study.evidence import FEW, of_regime
+from skdcore.study.evidence import FEW, judged, of_regime
 from skdcore.study.experiments import BASELINE, MINIATURE, MISSING, PAPER, RESULTS, Experiment, experiments, regimes
 from skdcore.study.sentences import PERCENT, model, not_run
-from skdcore.study.statistics import BETTER, NO_GAIN, UNDECIDED, WORSE, against_the_best, over, pairs, verdict
+from skdcore.study.statistics import BETTER, NO_GAIN, UNDECIDED, WORSE, Interval, against_the_best, over, pairs
 from skdcore.study.tables import gain, interval
 
 HOLDS = "holds", "fails"
@@ -44,6 +41,13 @@ class Comparison:
         """Whether it is a row of a table against vanilla, or the reverse."""
         return len(self.rivals) == 1 and BASELINE in (self.better, *self.rivals)
 
+    def gain(self, gains):
+        """Its interval among those of the gains over vanilla, {method: Interval}."""
+        if self.better != BASELINE:
+            return gains[self.better]
+        gain, low, high = gains[self.rivals[0]]
+        return Interval(-gain, -high, -low)
+
     @property
     def contrasts(self):
         """Better than the best is better than each; better than the mean is one contrast."""
@@ -66,39 +70,23 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Claim:
-    """`text` is what the paper says or, if `asked`, a question of this study; `size` {fold: gain} what it prints."""
+    """What the paper `says` or this study `asks`, and the `size` of the gain that the paper prints, in words."""
 
     id: str
-    text: str
-    asked: bool
     where: str
-    size: dict
     comparisons: list
+    says: str = ""
+    asks: str = ""
+    size: str = ""
 
-    @cached_property
-    def cells(self):
-        """The differences between the paper's own cells, one for each comparison and network that it prints."""
-        cells = [comparison.cell(network) for comparison in self.comparisons for network in comparison.models]
-        return pandas.Series(cells, dtype=float).dropna()
-
-    @property
-    def printed(self):
-        """`size` as text, such as "mean +2.00, max +2.87"; of a single cell the number alone."""
-        return _words(self.size, len(self.cells) == 1)
-
-    @property
     def computed(self):
-        """The same from the paper's own cells, with their range and how many have the claim's sign."""
-        cells = self.cells
-        if cells.empty:
-            return ""
-        folds = _words({fold: cells.agg(fold) for fold in [*self.size, "min", "max"]}, len(cells) == 1)
-        return folds if len(cells) == 1 else f"better in {(cells > 0).sum()} of {len(cells)}: {folds}"
-
-
-def _words(sizes, one):
-    texts = [f"{value:+.2f}" if one else f"{fold} {value:+.2f}" for fold, value in sizes.items()]
-    return ", ".join(texts[:1] if one else texts)
+        """The gain computed from the paper's own cells, in words, and how many of these have the claim's sign."""
+        cells = [comparison.cell(network) for comparison in self.comparisons for network in comparison.models]
+        cells = pandas.Series(cells, dtype=float).dropna()
+        if len(cells) < 2:
+            return "".join(map("{:+.2f}".format, cells))
+        span = f"mean {cells.mean():+.2f}, {cells.min():+.2f} to {cells.max():+.2f}"
+        return f"better in {(cells > 0).sum()} of {len(cells)}: {span}"
 
 
 def claims():
@@ -111,11 +99,7 @@ def _claim(entry, every, names):
     with at("claims", entry["id"]):
         if ("says" in entry) == ("asks" in entry) or names.count(entry["id"]) > 1:
             raise ValueError("a claim has an id of its own, and either says or asks")
-        comparisons = [_comparison(every, **one) for one in entry["comparisons"]]
-        asked = "asks" in entry
-        return Claim(
-            entry["id"], entry["asks" if asked else "says"], asked, entry["where"], entry.get("size", {}), comparisons
-        )
+        return Claim(**entry | {"comparisons": [_comparison(every, **one) for one in entry["comparisons"]]})
 
 
 def _comparison(every, better, than, experiment, models=()):
@@ -129,59 +113,48 @@ def _comparison(every, better, than, experiment, models=()):
 
 
 def judge(regime, results=RESULTS):
-    """A row for each claim, comparison and network of a regime, with its verdict; and the `Family` of each network.
+    """A row for each claim, comparison and network of a regime, with its verdict; and the families of the networks.
 
-    A comparison whose methods are all in the model has an interval.  Of the others that ran, `gain` is the difference
-    over the seeds that all methods have, and `baseline` the rivals' mean there.
+    A comparison whose methods are all in the model has an interval; of the others that ran, `gain` is the difference
+    over the seeds that all methods have, and `baseline` the rivals' mean there.  A family is the evidence of a network,
+    how many contrasts of the claims are no gains over vanilla, and the c of their intervals.
     """
-    there = {(one.dataset, one.network): one for one in of_regime(regime, results)}
-    rows = {place: [] for place in there}
+    asked = {}
     for claim in claims():
         for one in claim.comparisons:
             for network in (regime.models or one.models) if regime.serves(one.experiment) else []:
-                row = {"claim": claim.id, "asked": claim.asked, "size": claim.printed, "comparison": one}
-                row |= {"network": network, "cell": one.cell(network), "verdict": MISSING, "n": 0}
-                row |= dict.fromkeys(("gain", "low", "high", "baseline"), math.nan)
-                rows.setdefault((regime.dataset or one.experiment.dataset, network), []).append(row)
-    families = [_judge(rows[place], one, _answers(regime)) for place, one in there.items()]
-    return pandas.DataFrame(sum(rows.values(), [])), families
+                asked.setdefault((regime.dataset or one.experiment.dataset, network), []).append((claim, one))
+    there = {(evidence.dataset, evidence.network): evidence for evidence in of_regime(regime, results)}
+    rows, families = [], []
+    for place, pairs_ in asked.items():
+        evidence, intervals = there.get(place), {}
+        if evidence:
+            intervals, *family = _intervals([one for _, one in pairs_], evidence)
+            families.append((evidence, *family))
+        for claim, one in pairs_:
+            few = one.pairs(evidence.accuracies if evidence else {})
+            row = {"claim": claim.id, "asked": bool(claim.asks), "size": claim.size, "comparison": one, "n": few.n}
+            row |= {"network": place[1], "cell": one.cell(place[1])} | judged(intervals.get(str(one)), few)
+            answers = {"": MISSING} | ({} if claim.asks else _answers(regime))
+            rows.append(row | {"verdict": answers.get(row["verdict"], row["verdict"])})
+    return pandas.DataFrame(rows), families
 
 
-class Family(NamedTuple):
-    """How many contrasts of the claims on a network are not gains over vanilla, and the c of their intervals."""
+def _intervals(comparisons, evidence):
+    """{comparison: Interval} of those whose methods are all in the model, the size of their family, and its c.
 
-    evidence: object
-    contrasts: int
-    c: float
-
-
-def _judge(rows, evidence, answers):
-    """Fills in the rows of a network.  One gain has one interval: that of a gain over vanilla is its table's."""
+    One gain has one interval: that of a gain over vanilla is its table's.
+    """
     estimates = evidence.model.estimates if evidence.model else {}
-    inside = [row for row in rows if estimates.keys() >= {row["comparison"].better, *row["comparison"].rivals}]
-    others = [row["comparison"] for row in inside if not row["comparison"].is_gain]
-    contrasts = [contrast for comparison in others for contrast in comparison.contrasts]
-    found, c = evidence.intervals(contrasts) if contrasts else ([], math.nan)
-    left = iter(found)
-    for row in rows:
-        comparison = row["comparison"]
-        difference, baseline, row["n"] = comparison.pairs(evidence.accuracies)
-        if row in inside:
-            own = None if comparison.is_gain else [next(left) for _ in comparison.contrasts]
-            row["gain"], row["low"], row["high"] = against_the_best(own) if own else _gain(comparison, evidence)
-            word = verdict(row["low"], row["high"])
-            row["verdict"] = word if row["asked"] else answers.get(word, word)
-        elif row["n"]:
-            row |= {"gain": difference, "baseline": baseline, "verdict": FEW}
-    return Family(evidence, len(contrasts), c)
-
-
-def _gain(comparison, evidence):
-    gains, _ = evidence.gains
-    if comparison.better != BASELINE:
-        return gains[comparison.better]
-    gain, low, high = gains[comparison.rivals[0]]
-    return -gain, -high, -low
+    inside = [one for one in comparisons if estimates.keys() >= {one.better, *one.rivals}]
+    contrasts = [contrast for one in inside if not one.is_gain for contrast in one.contrasts]
+    found, c = evidence.intervals(contrasts)
+    left, gains = iter(found), evidence.gains[0]
+    known = {
+        str(one): one.gain(gains) if one.is_gain else against_the_best([next(left) for _ in one.contrasts])
+        for one in inside
+    }
+    return known, len(contrasts), c
 
 
 def _answers(regime):
@@ -191,17 +164,17 @@ def _answers(regime):
 
 def overview(results=RESULTS):
     """A table of the claims: how many comparisons have which verdict in the regimes that ran, and the paper's gains."""
-    judged = {regime.id: judge(regime, results)[0] for regime in _regimes()}
-    judged = {name: frame.groupby("claim")["verdict"] for name, frame in judged.items() if frame["n"].any()}
+    frames = {regime.id: judge(regime, results)[0] for regime in _regimes()}
+    frames = {name: frame for name, frame in frames.items() if frame["n"].any()}
     rows = []
     for claim in claims():
         row = {"claim": f"`{claim.id}`"}
-        for name, verdicts in judged.items():
-            counts = verdicts.get_group(claim.id).value_counts(sort=False) if claim.id in verdicts.groups else {}
+        for name, frame in frames.items():
+            counts = frame.loc[frame["claim"] == claim.id, "verdict"].value_counts(sort=False)
             row[name] = ", ".join(f"{verdict}: {count}" for verdict, count in counts.items())
-        text = f"This study asks: {claim.text}" if claim.asked else claim.text
-        row |= {"what the paper says": f"{text} ({claim.where})", "its size": claim.printed}
-        rows.append(row | {"its own cells": claim.computed})
+        text = claim.says or f"This study asks: {claim.asks}"
+        row |= {"what the paper says": f"{text} ({claim.where})", "its size": claim.size}
+        rows.append(row | {"its own cells": claim.computed()})
     caption = "The claims, in our words; how many comparisons have which verdict in each regime that has records; the "
     caption += "gains that the paper prints, in percentage points; and the same gains, computed from its own tables."
     return Table(pandas.DataFrame(rows), caption, "tab-claims-overview")
@@ -219,7 +192,7 @@ def by_regime(results=RESULTS):
         caption = f"The claims in regime {regime.id} ({regime.text}): differences in percentage points. "
         caption += f"Of {len(frame)} comparisons {len(frame) - len(ran)} are {MISSING}."
         table = Table(pandas.DataFrame(map(_row, ran.itertuples())), caption, f"tab-claims-{regime.id}")
-        tabs[regime.id] = [table, *map(_family, families)]
+        tabs[regime.id] = [table, *(_family(*family) for family in families)]
     return Tabs(tabs, not_run(missing))
 
 
@@ -229,7 +202,7 @@ def _row(row):
     span = f"({interval(row)})" if interval(row) else ""
     return {
         "claim": f"`{row.claim}`",
-        "comparison": str(row.comparison),
+        "comparison": f"{row.comparison}, {row.comparison.experiment.paper or row.comparison.experiment.name}",
         "network": row.network,
         "the paper": "; ".join(filter(None, [printed, says])),
         f"ours, with its {PERCENT} interval": " ".join(filter(None, [gain(row), span])),
@@ -238,11 +211,10 @@ def _row(row):
     }
 
 
-def _family(family):
-    text = f"**{family.evidence.network}.** {model(family.evidence)}"
-    if family.contrasts:
-        text += f" The {family.contrasts} contrasts of the claims with other rows are a second family, with "
-        text += f"c = {family.c:.2f}: their intervals, too, hold together."
+def _family(evidence, contrasts, c):
+    text = f"**{evidence.network} on {evidence.dataset}.** {model(evidence)}"
+    if contrasts:
+        text += f" The {contrasts} contrasts of the claims with other rows are a second family, with c = {c:.2f}."
     return text
 
 

@@ -4,23 +4,24 @@ The model is over every row that ran with enough seeds, of all experiments, so t
 it is shown.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from math import nan
 
 import pandas
 
 from skdcore.study import statistics
 from skdcore.study.experiments import BASELINE, CONTROLS, MISSING, RESULTS, found, regimes
-from skdcore.study.statistics import MIN_SEEDS, Model, bonferroni, fit, over, pairs, verdict
+from skdcore.study.statistics import MIN_SEEDS, bonferroni, fit, over, pairs, verdict
 
 FEW = f"n < {MIN_SEEDS}"
 FAILED = "failed"
 PROPOSED = ("drg", "dsr", "drg+dsr")  # by the paper
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Evidence:
-    """The finished runs of one network on one data set: `runs` {method: {seed: record}}, and their model or None.
+    """The finished runs of one network on one data set: `runs` {method: {seed: record}}.
 
     `failed`: the methods of which a run failed.  `networks` is how many networks have a model here; the intervals of
     all of them hold together.
@@ -29,31 +30,38 @@ class Evidence:
     where: str
     dataset: str
     network: str
-    runs: dict
-    failed: set
-    model: Model | None
-    networks: int
+    runs: dict = field(default_factory=dict)
+    failed: set = field(default_factory=set)
+    networks: int = 1
 
     @property
     def title(self):
-        """Of a panel or a tab."""
+        """Of a panel or a caption."""
         return f"{self.where}, {self.network}"
 
     @cached_property
     def accuracies(self):
         """{method: {seed: accuracy}}, in percent: of the final epoch, on the whole test split."""
-        return _accuracies(self.runs)
+        return {
+            method: {seed: record["final"]["accuracy"] for seed, record in by_seed.items()}
+            for method, by_seed in self.runs.items()
+        }
+
+    @cached_property
+    def model(self):
+        """The linear model of its rows, or None."""
+        return fit(self.accuracies)
 
     def intervals(self, contrasts):
-        """`statistics.intervals` of a family of contrasts, at the level that a network needs."""
-        return statistics.intervals(self.model, contrasts, bonferroni(self.networks))
+        """`statistics.intervals` of a family of contrasts, at the level that each network needs."""
+        return statistics.intervals(self.model, contrasts, bonferroni(max(1, self.networks)))
 
     @cached_property
     def gains(self):
         """The family of all rows against vanilla: {method: Interval}, and its c; empty without a model of vanilla."""
-        methods = [] if self.model is None or BASELINE not in self.model.estimates else list(self.model.estimates)
-        methods = [method for method in methods if method != BASELINE]
-        intervals, c = self.intervals([over(method, [BASELINE]) for method in methods]) if methods else ([], None)
+        rows = self.model.estimates if self.model and BASELINE in self.model.estimates else ()
+        methods = [method for method in rows if method != BASELINE]
+        intervals, c = self.intervals([over(method, [BASELINE]) for method in methods])
         return dict(zip(methods, intervals, strict=True)), c
 
     def compare(self, experiment):
@@ -64,53 +72,45 @@ class Evidence:
         `paper` is the paper's accuracy on this network, `paper_gain` its gain on `paper_network`: this network or, if
         the paper has another, its first.
         """
-        same = experiment.shows(self.dataset)  # perhaps fewer of its images
+        gains, accuracies = self.gains[0], self.accuracies
         network = self.network if self.network in experiment.models else experiment.models[0]
         rows = []
         for method, printed in experiment.rows.items():
-            accuracies = pandas.Series(self.accuracies.get(method, {}), dtype=float)
-            row = {"method": method, "n": len(accuracies), "mean": accuracies.mean(), "sd": accuracies.std()}
+            ours = pandas.Series(accuracies.get(method, {}), dtype=float)
+            rivals = {} if method == BASELINE else accuracies.get(BASELINE, {})
+            row = {"method": method, "n": len(ours), "mean": ours.mean(), "sd": ours.std(), "paper_network": network}
             row |= {"absent": FAILED if method in self.failed else MISSING}
-            row |= {"residual": self.model.sds.get(method) if self.model else None} | self._gain(method)
+            row |= {"residual": self.model.sds.get(method) if self.model else None}
             row |= {"paper": printed.get(self.network) if self.dataset == experiment.dataset else None}
-            row |= {"paper_gain": experiment.printed_gain(method, network) if same else None}
-            rows.append(row | {"paper_network": network})
-        numbers = ("residual", "gain", "low", "high", "baseline", "paper", "paper_gain")
-        return pandas.DataFrame(rows).astype(dict.fromkeys(numbers, float))
+            row |= {"paper_gain": experiment.printed_gain(method, network) if experiment.shows(self.dataset) else None}
+            rows.append(row | judged(gains.get(method), pairs(dict(ours), rivals)))
+        return pandas.DataFrame(rows).astype(dict.fromkeys(("residual", "paper", "paper_gain"), float))
 
-    def _gain(self, method):
-        row = {"gain": None, "low": None, "high": None, "baseline": None, "verdict": ""}
-        if method in self.gains[0]:
-            gain, low, high = self.gains[0][method]
-            return row | {"gain": gain, "low": low, "high": high, "verdict": verdict(low, high)}
-        some = pairs(self.accuracies.get(method, {}), self.accuracies.get(BASELINE, {}))
-        if method == BASELINE or not some.n:
-            return row
-        return row | {"gain": some.difference, "baseline": some.baseline, "verdict": FEW}
+
+def judged(interval, few):
+    """The columns of a difference: with its `Interval`, or without one the `Pairs` of few seeds."""
+    if interval:
+        gain, low, high = interval
+        return {"gain": gain, "low": low, "high": high, "baseline": nan, "verdict": verdict(low, high)}
+    without = {"gain": few.difference, "low": nan, "high": nan, "baseline": few.baseline}
+    return without | {"verdict": FEW if few.n else ""}
 
 
 def gather(records, where):
-    """The `Evidence` of records, a network on a data set each, in the order of the records.
-
-    ValueError for records that differ in more than their method and seed: they cannot stand in one table.
-    """
-    settings, runs, failed = {}, {}, {}
+    """The `Evidence` of records, for each network on a data set, in the order of the records."""
+    places = {}
     for record in records:
         run = record["run"]
         place = run["dataset"], run["model"]
-        same = {key: value for key, value in run.items() if key not in ("method", "seed")}
-        if settings.setdefault(place, same) != same:
-            raise ValueError(f"records of different settings cannot stand in one table: {same}, {settings[place]}")
+        one = places.setdefault(place, Evidence(where, *place))
         if record["state"] == "finished":
-            runs.setdefault(place, {}).setdefault(run["method"], {})[run["seed"]] = record
+            one.runs.setdefault(run["method"], {})[run["seed"]] = record
         else:
-            failed.setdefault(place, set()).add(run["method"])
-    models = {place: fit(_accuracies(runs.get(place, {}))) for place in settings}
-    networks = sum(model is not None for model in models.values())
-    return [
-        Evidence(where, *place, runs.get(place, {}), failed.get(place, set()), models[place], networks)
-        for place in settings
-    ]
+            one.failed.add(run["method"])
+    networks = sum(one.model is not None for one in places.values())
+    for one in places.values():
+        one.networks = networks
+    return list(places.values())
 
 
 def of_regime(regime, results=RESULTS):
@@ -140,10 +140,3 @@ def nearest(experiment, results=RESULTS):
             if judged:
                 return regime, judged
     return None, []
-
-
-def _accuracies(runs):
-    return {
-        method: {seed: record["final"]["accuracy"] for seed, record in by_seed.items()}
-        for method, by_seed in runs.items()
-    }

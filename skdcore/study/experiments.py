@@ -107,8 +107,8 @@ def found(chosen, of=None, results=RESULTS):
 def queue(dataset="cifar100", epochs=None, precision=None):
     """The cells of the paper's regime, most valuable first: `queue` of study.yml, each cell once."""
     cells = []
-    for place, values in enumerate(study()["queue"]):
-        with at("queue", str(place)):
+    for number, values in enumerate(study()["queue"]):
+        with at("queue", str(number)):
             rows = [row for name in values.get("rows_of", []) for row in experiment(name).rows]
             rows += values.get("methods", [])
             for seed in values["seeds"]:

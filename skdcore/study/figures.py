@@ -10,8 +10,8 @@ from skdcore.sums import keywords_of, parse
 
 def gains(frames):
     """Gain over vanilla of each method that ran, with its interval and the paper's gain: a panel a {title: frame}."""
-    frames = {title: _gained(frame) for title, frame in frames.items()}
-    frames = {title: frame for title, frame in frames.items() if len(frame)}
+    gained = {title: frame[frame["gain"].notna()].iloc[::-1].reset_index(drop=True) for title, frame in frames.items()}
+    frames = {title: frame for title, frame in gained.items() if len(frame)}
     if not frames:
         return None
     heights = [len(frame) + 1 for frame in frames.values()]
@@ -28,21 +28,10 @@ def gains(frames):
             axes.plot(frame["paper_gain"], frame.index, "x", color="C3", label=label)
         axes.set(title=title, yticks=frame.index, yticklabels=frame["method"], ylim=(-0.6, len(frame) - 0.4))
     axes.set_xlabel("gain over vanilla, percentage points")
-    figure.legend(*_distinct(panels.flat), loc="outside upper center", ncols=3, frameon=False)
+    handles, labels = zip(*(axes.get_legend_handles_labels() for axes in panels.flat), strict=True)
+    entries = dict(zip(sum(labels, []), sum(handles, []), strict=True))  # each label once
+    figure.legend(entries.values(), entries, loc="outside upper center", ncols=3, frameon=False)
     return figure
-
-
-def _gained(frame):
-    return frame[frame["gain"].notna()].iloc[::-1].reset_index(drop=True)
-
-
-def _distinct(panels):
-    """Handles and labels of a legend for all panels, each label once."""
-    entries = {}
-    for axes in panels:
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            entries.setdefault(label, handle)
-    return list(entries.values()), list(entries)
 
 
 def by_keyword(frames, keywords):

@@ -43,8 +43,7 @@ def ends(evidence):
     ran = evidence.runs.get(BASELINE, {}).values()
     if not ran:
         return ""
-    test = pandas.Series([record["final"]["accuracy"] for record in ran]).mean()
-    train = pandas.Series([record["curve"]["train"][-1] for record in ran]).mean()
+    test, train = pandas.DataFrame((run["curve"]["test"][-1], run["curve"]["train"][-1]) for run in ran).mean()
     return f"Vanilla ends at {test:.1f} % on the test images and {train:.1f} % on the augmented training images."
 
 

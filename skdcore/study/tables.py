@@ -17,28 +17,25 @@ def accuracies(experiment, evidence, name):
     """An experiment's rows on one network: accuracies, gains, intervals and verdicts, beside the paper's numbers."""
     frame = evidence.compare(experiment)
     rows = [*frame.itertuples()]
-    columns = {"method": "`" + frame["method"] + "`", "the paper, %": frame["paper"].map(_percent)}
+    columns = {"method": "`" + frame["method"] + "`", "the paper, %": frame["paper"].map(_number)}
     columns |= {"ours, %": [ours(row) for row in rows], "n": frame["n"].astype(str)}
     columns |= {"gain over vanilla": [gain(row) for row in rows]}
-    columns |= {f"the paper's gain, {frame['paper_network'][0]}": frame["paper_gain"].map(_points)}
+    columns |= {f"the paper's gain, {frame['paper_network'][0]}": [_number(row.paper_gain, "+.2f") for row in rows]}
     columns |= {SIMULTANEOUS: [interval(row) for row in rows], "verdict": frame["verdict"]}
-    table = pandas.DataFrame(columns | {"residual sd": frame["residual"].map(_percent)})
+    table = pandas.DataFrame(columns | {"residual sd": frame["residual"].map(_number)})
     caption = f"{experiment.title}, {evidence.title}: mean ± standard deviation over n seeds, final epoch, whole test "
     caption += "split. Gains are in percentage points"
     if frame["baseline"].notna().any():
         caption += f"; with fewer than {MIN_SEEDS} seeds they are differences to vanilla's mean at the same seeds"
     filled = table.loc[:, (table != "").any()]
-    return Table(filled, f"{caption}. {made(_records(evidence, experiment))}", name)
-
-
-def _records(evidence, experiment):
-    return [record for method in experiment.rows for record in evidence.runs.get(method, {}).values()]
+    found = [record for method in experiment.rows for record in evidence.runs.get(method, {}).values()]
+    return Table(filled, f"{caption}. {made(found)}", name)
 
 
 def printed(experiment, networks, name):
     """The accuracies that the paper prints for networks."""
     rows = [
-        {"method": f"`{method}`"} | {network: _percent(values.get(network)) for network in networks}
+        {"method": f"`{method}`"} | {network: _number(values.get(network)) for network in networks}
         for method, values in experiment.rows.items()
         if values
     ]
@@ -112,6 +109,8 @@ def _passes(forwards, backwards):
 
 def made(found):
     """How records were made, for a caption: device, precision, threads, minutes a run, and versions of the core."""
+    if not found:
+        return "No run finished."
     devices = sorted({f"{r['provenance']['device']}, {_threads(r)}{r['run']['precision']}" for r in found})
     minutes = pandas.Series([r["cost"]["seconds"] / 60 for r in found if "cost" in r], dtype=float)
     run, codes = found[0]["run"], sorted({record["provenance"]["code"] for record in found})
@@ -140,7 +139,7 @@ def ours(row):
 
 def gain(row):
     """The gain of a row of a comparison, with the baseline that it is over where this is not the table's own."""
-    return _points(row.gain) + ("" if pandas.isna(row.baseline) else f" over {row.baseline:.2f}")
+    return _number(row.gain, "+.2f") + ("" if pandas.isna(row.baseline) else f" over {row.baseline:.2f}")
 
 
 def interval(row):
@@ -148,9 +147,5 @@ def interval(row):
     return "" if pandas.isna(row.low) else f"{row.low:+.2f} to {row.high:+.2f}"
 
 
-def _percent(value):
-    return "" if pandas.isna(value) else f"{value:.2f}"
-
-
-def _points(value):
-    return "" if pandas.isna(value) else f"{value:+.2f}"
+def _number(value, form=".2f"):
+    return "" if pandas.isna(value) else format(value, form)
