@@ -175,7 +175,10 @@ def test_the_scores_of_a_record_are_those_of_the_weights_beside_it(fit, tmp_path
     with torch.no_grad():
         logits = base(test.view(torch.arange(len(test))))
     found = measures.scores(logits, test.labels)
-    assert found == pytest.approx({key: final[key] for key in found}, rel=1e-4, abs=1e-6)
+    one_image = 1 / len(test)  # half-precision weights may move one across a boundary
+    assert found.pop("accuracy") == pytest.approx(final["accuracy"], abs=100.1 * one_image)
+    assert found.pop("ece") == pytest.approx(final["ece"], abs=2.1 * one_image)
+    assert found == pytest.approx({key: final[key] for key in found}, rel=2e-3)
 
 
 def test_the_scores_of_each_image_stand_beside_the_record_and_agree_with_it(fit, tmp_path):
