@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -70,7 +71,7 @@ class Page:
                 cell.id = "injected-parameters"
             if cell.cell_type == "code":
                 shown = json.dumps(cell.outputs, ensure_ascii=False).replace(f"{self.root}/", "")
-                shown = re.sub(r" at 0x[0-9a-f]+|[^\s\"]*/ipykernel_\d+/", "", shown)
+                shown = re.sub(rf" at 0x[0-9a-f]+|{tempfile.gettempdir()}/ipykernel_\d+/", "", shown)
                 cell.outputs = [nbformat.from_dict(output) for output in json.loads(shown)]
 
 
