@@ -91,6 +91,14 @@ def test_the_papers_numbers_stand_beside_its_own_images_only(ran):
     assert beside("miniature")[:2] == [None, None]
 
 
+def test_records_of_other_settings_are_refused(ran):
+    ran("full", vanilla=[52.0])
+    together = found(regime("full"), results=ran("full", drg=[53.0]))
+    together[0]["run"]["epochs"] = 13
+    with pytest.raises(ValueError, match="other settings cannot stand in one table"):
+        gather(together, "this run")
+
+
 def test_an_experiment_is_shown_where_a_row_beyond_vanilla_and_ls_ran_on_its_networks(ran):
     results = ran("full", vanilla=[52.0], ls=[51.0])
     assert on(experiment("table_1"), regime("full"), results) == []

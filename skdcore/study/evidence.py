@@ -97,12 +97,18 @@ def judged(interval, few):
 
 
 def gather(records, where):
-    """The `Evidence` of records, for each network on a data set, in the order of the records."""
-    places = {}
+    """The `Evidence` of records, for each network on a data set, in the order of the records.
+
+    Raises ValueError for records of a network that differ in more than method and seed: a longer run is no vanilla.
+    """
+    places, settings = {}, {}
     for record in records:
         run = record["run"]
         place = run["dataset"], run["model"]
         one = places.setdefault(place, Evidence(where, *place))
+        same = {key: value for key, value in run.items() if key not in ("method", "seed")}
+        if settings.setdefault(place, same) != same:
+            raise ValueError(f"records of other settings cannot stand in one table: {same} and {settings[place]}")
         if record["state"] == "finished":
             one.runs.setdefault(run["method"], {})[run["seed"]] = record
         else:
