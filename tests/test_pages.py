@@ -89,6 +89,7 @@ CHANGES = {
     "a parameter": lambda root: write_notebook(root, "one", SHOW, WARN, parameters='results: str = "results"'),
     "the code": lambda root: write(root / "skdcore/code.py", "2"),
     "a new module": lambda root: write(root / "skdcore/study/new.py", ""),
+    "a data file of the code": lambda root: write(root / "skdcore/study/schema.yml", "rows"),
     "study.yml": lambda root: write(root / "study.yml", "rows: [drg]"),
     "a committed record": lambda root: write(root / "results/glyphs/0.json", "[]"),
     "a new committed record": lambda root: write(root / "results/glyphs/2.json", "{}"),

@@ -40,7 +40,7 @@ class Page:
     def fingerprint(self):
         """A hash of all that the page is made from: notebook, parameters, code and records; no time and no path."""
         found = {"notebook": [[cell.cell_type, cell.metadata, cell.source] for cell in self.cells], "given": self.given}
-        found |= _hashes("", self.root, "skdcore/**/*.py", "skdcore/**/*.npz", "study.yml", "results/**/*")
+        found |= _hashes("", self.root, "skdcore/**/*", "study.yml", "results/**/*")
         if "results" in self.parameters:
             found |= _hashes("records/", self.root / self.parameters["results"], "**/*")
         return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
@@ -54,7 +54,7 @@ class Page:
 
     def make(self):
         """Runs the notebook and writes the page, whole or not at all."""
-        how = {"progress_bar": False, "extra_arguments": ["--log-level=CRITICAL"]}  # it warns of TCP
+        how = {"progress_bar": False, "extra_arguments": ["--log-level=CRITICAL"]}  # else it warns of TCP
         done = papermill.execute_notebook(self.template, None, self.given, cwd=self.root, **how)
         self._strip(done)
         done.metadata["skdcore"] = {"fingerprint": self.fingerprint()}  # after the run: it may have left records
