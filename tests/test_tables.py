@@ -52,6 +52,11 @@ def test_a_row_of_few_seeds_has_the_baseline_of_its_seeds_and_the_caption_says_s
     assert "simultaneous 95 % interval" not in frame and "residual sd" not in frame and "the paper, %" not in frame
 
 
+def test_a_baseline_that_is_the_tables_own_is_not_repeated(ran):
+    _, frame = shown("table_3", "full", ran("full", vanilla=[52.2], cutout=[48.08]))
+    assert frame.loc["`cutout`", "gain over vanilla"] == "-4.12"
+
+
 def test_a_caption_names_the_versions_of_the_core_where_there_are_several(ran):
     ran("full", vanilla=[52.0], code="aaa")
     assert "versions" not in shown("table_1", "full", ran("full", drg=[53.0], code="aaa"))[0].caption

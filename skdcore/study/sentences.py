@@ -87,9 +87,9 @@ def answer(experiment, results=RESULTS):
     )
     return (
         f"**{head} in the regime `{regime.id}`** ({regime.text}). {found} The gains are {_span(ours, 'gain', 'gain')} "
-        f"points, their simultaneous {PERCENT} intervals reach from {_span(ours, 'low', 'high')}; the paper's gains on "
-        f"{ours['paper_network'].iloc[0]} are {_span(ours, 'paper_gain', 'paper_gain')}. Better than vanilla among the "
-        f"other methods: {names or 'none'}."
+        f"points and their simultaneous {PERCENT} intervals reach from {_span(ours, 'low', 'high')}; the paper's gains "
+        f"on {ours['paper_network'].iloc[0]} are {_span(ours, 'paper_gain', 'paper_gain')}. Better than vanilla among "
+        f"the other methods: {names or 'none'}."
     )
 
 
@@ -104,7 +104,7 @@ def by_regime(experiment, miniature):
         there = on(experiment, regime, miniature if regime.id == MINIATURE else RESULTS)
         missing += [] if there else [regime.id]
         items += [
-            f"**`{regime.id}`** ({regime.text}), {one.network}: {verdicts(one.compare(experiment))} {ends(one)}"
+            f"**`{regime.id}`** ({regime.text}; {one.network}). {verdicts(one.compare(experiment))} {ends(one)}"
             for one in there
         ]
     return _list(items, missing)

@@ -7,7 +7,7 @@ import pandas
 from skdcore import bench
 from skdcore.study import costs
 from skdcore.study.display import Table
-from skdcore.study.experiments import MISSING
+from skdcore.study.experiments import BASELINE, MISSING
 from skdcore.study.statistics import LEVEL, MIN_SEEDS
 
 SIMULTANEOUS = f"simultaneous {100 * LEVEL:g} % interval"
@@ -19,7 +19,8 @@ def accuracies(experiment, evidence, name):
     rows = [*frame.itertuples()]
     columns = {"method": "`" + frame["method"] + "`", "the paper, %": frame["paper"].map(_number)}
     columns |= {"ours, %": [ours(row) for row in rows], "n": frame["n"].astype(str)}
-    columns |= {"gain over vanilla": [gain(row) for row in rows]}
+    (vanilla,) = frame.loc[frame["method"] == BASELINE, "mean"]
+    columns |= {"gain over vanilla": [gain(row, vanilla) for row in rows]}
     columns |= {f"the paper's gain, {frame['paper_network'][0]}": [_number(row.paper_gain, "+.2f") for row in rows]}
     columns |= {SIMULTANEOUS: [interval(row) for row in rows], "verdict": frame["verdict"]}
     table = pandas.DataFrame(columns | {"residual sd": frame["residual"].map(_number)})
@@ -137,9 +138,10 @@ def ours(row):
     return f"{row.mean:.2f}" + (f" ± {row.sd:.2f}" if row.n > 1 else "")
 
 
-def gain(row):
-    """The gain of a row of a comparison, with the baseline that it is over where this is not the table's own."""
-    return _number(row.gain, "+.2f") + ("" if pandas.isna(row.baseline) else f" over {row.baseline:.2f}")
+def gain(row, vanilla=nan):
+    """The gain of a row of a comparison, with the baseline that it is over where this is not the table's vanilla."""
+    baseline = _number(row.baseline)
+    return _number(row.gain, "+.2f") + (f" over {baseline}" if baseline not in ("", _number(vanilla)) else "")
 
 
 def interval(row):
