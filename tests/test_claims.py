@@ -112,7 +112,7 @@ def test_the_claims_are_those_of_study_yml():
 
 def test_a_tab_has_the_comparisons_that_ran_and_counts_the_others(ran):
     ran("full", vanilla=VANILLA, drg=[79.0, 79.3, 79.3], **OTHERS)
-    tabs = claims.by_regime(ran("tenth", ps_kd=[70.0], **{"ps_kd+drg": [71.0]}))
+    tabs = claims.tabs(ran("tenth", ps_kd=[70.0], **{"ps_kd+drg": [71.0]}))
     (full, said), (tenth, _) = tabs.tabs["full"], tabs.tabs["tenth"]
     assert full.frame[["claim", "network", "n", "verdict"]].values.tolist() == [
         ["`drg`", "resnet10_w16", "3", "holds in full"]
@@ -140,6 +140,6 @@ def test_the_committed_page_shows_every_claim_and_the_verdicts_of_the_committed_
     cells = nbformat.read(ROOT / "book/experiments/claims.ipynb", as_version=4).cells
     shown = "".join(output.data.get("text/markdown", "") for cell in cells for output in cell.get("outputs", []))
     assert [claim.id for claim in COMMITTED.values() if (claim.says or claim.asks) not in shown] == []
-    for part in (claims.overview(), claims.by_regime()):
+    for part in (claims.overview(), claims.tabs()):
         assert part._repr_markdown_() in shown
     assert claims.summary() in shown and claims.summary() in (ROOT / "book/index.ipynb").read_text()

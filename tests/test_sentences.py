@@ -73,20 +73,20 @@ def test_vanilla_ends_at_the_means_of_its_final_epochs(ran):
 
 def test_a_page_states_the_family_c_s_and_the_degrees_of_freedom(ran):
     (one,) = of_regime(regime("full"), ran("full", **OTHERS, dlb=[79.0]))
-    text = sentences.model(one)
+    text = sentences.basis(one)
     assert f"hold together for all gains over vanilla (2), with c = {one.gains[1]:.2f}." in text
     assert (
         f"of the 3 rows of regime full that have at least 3 seeds: s = {one.model.s:.2f} points with 4 degrees" in text
     )
     assert "Unequal" not in text
     (one,) = of_regime(regime("tenth"), ran("tenth", vanilla=VANILLA, drg=[79.0]))
-    assert sentences.model(one).startswith("There are no intervals")
+    assert sentences.basis(one).startswith("There are no intervals")
 
 
 def test_a_page_says_that_the_intervals_of_several_networks_hold_together(ran):
     ran(**OTHERS)
     first, second = of_regime(regime("paper"), ran(model="resnet50", **OTHERS))
-    assert all("(2) and on all 2 networks (Bonferroni), with" in sentences.model(one) for one in (first, second))
+    assert all("(2) and on all 2 networks (Bonferroni), with" in sentences.basis(one) for one in (first, second))
 
 
 def test_a_page_warns_of_a_row_whose_spread_stands_out(ran):
@@ -94,7 +94,7 @@ def test_a_page_warns_of_a_row_whose_spread_stands_out(ran):
     rows = {name: [77 + math.sin(9 * i + 5 * seed) / 5 for seed in range(3)] for i, name in enumerate(methods)}
     (one,) = of_regime(regime("full"), ran("full", **rows, dsr=[74.0, 80.0, 77.0]))
     assert statistics.unequal(one.model) == ["dsr"]
-    assert f"**Unequal spread:** `dsr` has a residual sd of {one.model.sds['dsr']:.2f} points" in sentences.model(one)
+    assert f"**Unequal spread:** `dsr` has a residual sd of {one.model.sds['dsr']:.2f} points" in sentences.basis(one)
 
 
 def test_regimes_are_listed_with_the_papers_first_and_those_without_records_last(ran):

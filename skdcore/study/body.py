@@ -36,7 +36,7 @@ def committed(name, results=RESULTS):
     return Body(chosen, gathered, tabs, sentences.not_run(missing))
 
 
-def train(name, dataset, models, seeds, epochs, precision, root, results, scheduler):
+def trained(name, dataset, models, seeds, epochs, precision, root, results, scheduler):
     """Trains the runs of an experiment that have no record, and shows all: a tab for each network."""
     chosen = experiment(name)
     cells = chosen.cells(dataset, models, seeds, epochs, precision)
@@ -47,7 +47,7 @@ def train(name, dataset, models, seeds, epochs, precision, root, results, schedu
 
 def _blocks(chosen, one, name):
     said = f"{sentences.verdicts(one.compare(chosen))} {sentences.ends(one)}"
-    return [said, tables.accuracies(chosen, one, _label(name)), sentences.model(one)]
+    return [said, tables.accuracies(chosen, one, _label(name)), sentences.basis(one)]
 
 
 def _printed(chosen, ran):

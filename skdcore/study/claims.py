@@ -15,7 +15,7 @@ from skdcore.study.definition import at, known, study
 from skdcore.study.display import Table, Tabs
 from skdcore.study.evidence import FEW, judged, of_regime
 from skdcore.study.experiments import BASELINE, MINIATURE, MISSING, PAPER, RESULTS, Experiment, experiments, regimes
-from skdcore.study.sentences import PERCENT, model, not_run
+from skdcore.study.sentences import PERCENT, basis, not_run
 from skdcore.study.statistics import BETTER, NO_GAIN, UNDECIDED, WORSE, Interval, against_the_best, over, pairs
 from skdcore.study.tables import gain, interval
 
@@ -41,7 +41,7 @@ class Comparison:
         """Whether it is a row of a table against vanilla, or the reverse."""
         return len(self.rivals) == 1 and BASELINE in (self.better, *self.rivals)
 
-    def gain(self, gains):
+    def from_gains(self, gains):
         """Its interval among those of the gains over vanilla, {method: Interval}."""
         if self.better != BASELINE:
             return gains[self.better]
@@ -151,7 +151,7 @@ def _intervals(comparisons, evidence):
     found, c = evidence.intervals(contrasts)
     left, gains = iter(found), evidence.gains[0]
     known = {
-        str(one): one.gain(gains) if one.is_gain else against_the_best([next(left) for _ in one.contrasts])
+        str(one): one.from_gains(gains) if one.is_gain else against_the_best([next(left) for _ in one.contrasts])
         for one in inside
     }
     return known, len(contrasts), c
@@ -180,9 +180,9 @@ def overview(results=RESULTS):
     return Table(pandas.DataFrame(rows), caption, "tab-claims-overview")
 
 
-def by_regime(results=RESULTS):
+def tabs(results=RESULTS):
     """The comparisons that ran, a tab for each regime."""
-    tabs, missing = {}, []
+    shown, missing = {}, []
     for regime in _regimes():
         frame, families = judge(regime, results)
         ran = frame[frame["n"] > 0]
@@ -192,8 +192,8 @@ def by_regime(results=RESULTS):
         caption = f"The claims in regime {regime.id} ({regime.text}): differences in percentage points. "
         caption += f"Of {len(frame)} comparisons {len(frame) - len(ran)} are {MISSING}."
         table = Table(pandas.DataFrame(map(_row, ran.itertuples())), caption, f"tab-claims-{regime.id}")
-        tabs[regime.id] = [table, *(_family(*family) for family in families)]
-    return Tabs(tabs, not_run(missing))
+        shown[regime.id] = [table, *(_family(*family) for family in families)]
+    return Tabs(shown, not_run(missing))
 
 
 def _row(row):
@@ -212,7 +212,7 @@ def _row(row):
 
 
 def _family(evidence, contrasts, c):
-    text = f"**{evidence.network} on {evidence.dataset}.** {model(evidence)}"
+    text = f"**{evidence.network} on {evidence.dataset}.** {basis(evidence)}"
     if contrasts:
         text += f" The {contrasts} contrasts of the claims with other rows are a second family, with c = {c:.2f}."
     return text

@@ -47,7 +47,7 @@ def ends(evidence):
     return f"Vanilla ends at {test:.1f} % on the test images and {train:.1f} % on the augmented training images."
 
 
-def model(evidence):
+def basis(evidence):
     """Where the intervals of a network come from, and a warning where their assumption looks wrong."""
     if not evidence.gains[0]:
         return f"There are no intervals: they take vanilla and another row with {MIN_SEEDS} seeds each."
