@@ -2,6 +2,7 @@
 
 import argparse
 import inspect
+import os
 import re
 import sys
 import time
@@ -50,8 +51,12 @@ def parser():
         _how(sub)
         if command is sweep_command:
             _cluster(sub)
-    queue = _add(commands, queue_command, "train the paper's own scale, most valuable runs first")
-    queue.add_argument("--dataset", default="cifar100", help="default: %(default)s")
+    queue = _add(commands, queue_command, "train the study's own runs, most valuable first")
+    queue.add_argument("regime", nargs="+", help="regimes of study.yml, such as tenth, fifth or paper")
+    queue.add_argument("--round", nargs="+", metavar="R", help="rounds of study.yml, such as A; default: all")
+    queue.add_argument("--dry-run", action="store_true", help="print the plan and the time it takes, and train nothing")
+    queue.add_argument("--workers", type=int, default=1, metavar="N", help="runs at a time (default: %(default)s)")
+    queue.add_argument("--dataset", help="in place of the regime's, to try the queue out")
     _how(queue)
     show = _add(commands, show_command, "a table of records")
     show.add_argument("results", nargs="?", default="results", help="folder of records (default: %(default)s)")
@@ -148,16 +153,27 @@ def train_command(chosen):
 
 
 def queue_command(chosen):
-    """Train the study's own runs one after the other, the most valuable first, on ResNet18 before the larger networks.
+    """Train the study's own runs in the given regimes, round by round, the most valuable first.
 
-    Table I at three seeds; then at one seed two controls, Tables III and IV, Figures 6 and 7, and the larger networks
-    with five methods.  The list is `queue` of study.yml.  What has its record is passed over, so that the same
-    command resumes where it was stopped by --budget or Ctrl-C.
+    The list is `queue` of study.yml.  Complete runs are skipped, so the same command resumes where it was stopped by
+    --budget or Ctrl-C.  The command gives way to other programs (nice 19).
     """
-    from skdcore.study.experiments import queue
+    from skdcore.study.queue import plan, queue, summary
 
     end = time.monotonic() + chosen.budget
-    return _one_by_one(queue(chosen.dataset, chosen.epochs, chosen.precision), end, chosen)
+    changed = {"dataset": chosen.dataset, "epochs": chosen.epochs, "precision": chosen.precision}
+    chosen_runs = queue(chosen.regime, chosen.round, **changed)
+    table = plan(chosen_runs, chosen.results)
+    if chosen.dry_run:
+        print(table.round(1).to_string(index=False))
+    print(summary(table, chosen.workers), file=sys.stdout if chosen.dry_run else sys.stderr)
+    if chosen.dry_run:
+        return 0
+    if hasattr(os, "nice"):
+        os.nice(19)
+    if chosen.workers == 1:
+        return _one_by_one(chosen_runs, end, chosen)
+    return _side_by_side(list(chosen_runs), chosen)
 
 
 def _one_by_one(chosen_runs, end, chosen):
@@ -171,8 +187,12 @@ def _one_by_one(chosen_runs, end, chosen):
 
 def sweep_command(chosen):
     """Train the runs side by side on Dask: one process of one thread for each core, or one for each GPU."""
+    return _side_by_side(runs(chosen), chosen, chosen.scheduler)
+
+
+def _side_by_side(chosen_runs, chosen, scheduler=None):
     where = {"root": chosen.root, "results": chosen.results, "device": chosen.device, "eager": chosen.eager}
-    ended = sweep(runs(chosen), **where, scheduler=chosen.scheduler, budget=chosen.budget, workers=chosen.workers)
+    ended = sweep(chosen_runs, **where, scheduler=scheduler, budget=chosen.budget, workers=chosen.workers)
     return max(_report(record) for record in ended)
 
 

@@ -65,10 +65,20 @@ def bench(model, methods, minutes=4.3, device=None, images=2048):
 
 def keep(record, results):
     """Writes what `bench` returned to <results>/bench/<model>-<device>.json, over an older one; returns the file."""
-    device = re.sub("[^a-z0-9]+", "-", record["provenance"]["device"].lower()).strip("-")
-    file = Path(results, "bench", f"{record['model']}-{device}.json")
+    file = _file(results, record["model"], record["provenance"]["device"])
     records.atomically(file, json.dumps(record, indent=1).encode() + b"\n")
     return file
+
+
+def find(results, model, methods, device=None):
+    """What `keep` has put there for a model on this machine, if it has all these methods; else None."""
+    file = _file(results, model, provenance(usable(device))["device"])
+    record = json.loads(file.read_text()) if file.exists() else {"steps": {}}
+    return record if set(map(canonical, methods)) <= record["steps"].keys() else None
+
+
+def _file(results, model, device):
+    return Path(results, "bench", f"{model}-{re.sub('[^a-z0-9]+', '-', device.lower()).strip('-')}.json")
 
 
 def kept(results, model):

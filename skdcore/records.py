@@ -186,16 +186,3 @@ def under(results):
     results = Path(results)
     files = sorted(results.rglob("[0-9]*.json"))
     return [read(file) for file in files if results / "teachers" not in file.parents]
-
-
-def table(found):
-    """The records as a pandas table, a row each: the cell, how it ended, and the final scores."""
-    import pandas
-
-    rows = []
-    for record in found:
-        cell = {key: record["run"][key] for key in ("dataset", "model", "method", "epochs", "precision", "seed")}
-        cost, made = record["cost"], record["provenance"]
-        rows.append(cell | {"state": record["state"]} | record.get("final", {}))
-        rows[-1] |= {"minutes": cost["seconds"] / 60, "device": made["device"], "threads": made["threads"]}
-    return pandas.DataFrame(rows)

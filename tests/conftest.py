@@ -98,22 +98,22 @@ def ran(tmp_path):
     Accuracy and the variance of probabilities rise from epoch to epoch, the variance of logits falls.
     """
 
-    def ran(where="paper", model=None, dataset="cifar100", code="x", **accuracies):
+    def ran(where="paper", model=None, dataset="cifar100", code="x", epochs=None, **accuracies):
         chosen, made = regime(where), dict.fromkeys("torch device data_sha256 started ended".split(), "x")
         place = chosen.dataset or dataset, model or (chosen.models or ["resnet18"])[0]
         for method, values in accuracies.items():
             for seed, accuracy in enumerate(values):
-                settings = Run(*place, method, seed, chosen.epochs, chosen.precision).settings()
-                epochs, every = settings["epochs"], settings["score_every"]
-                scored = [*range(every, epochs, every), epochs]
-                test = [accuracy * epoch / epochs for epoch in scored[:-1]] + [accuracy]
-                train = [accuracy * epoch / epochs for epoch in range(1, epochs + 1)]
+                settings = Run(*place, method, seed, epochs or chosen.epochs, chosen.precision).settings()
+                length, every = settings["epochs"], settings["score_every"]
+                scored = [*range(every, length, every), length]
+                test = [accuracy * epoch / length for epoch in scored[:-1]] + [accuracy]
+                train = [accuracy * epoch / length for epoch in range(1, length + 1)]
                 curve = {"test": test, "var_probs": test, "var_logits": test[::-1], "scored": scored}
                 curve |= {"train": train, "lr": train, "loss": {"vanilla": train}}
                 cost = dict.fromkeys("seconds_per_step seconds params_trained params_deployed peak_memory".split(), 60)
                 final = dict.fromkeys("nll ece entropy p_true".split(), 0.5) | {"accuracy": accuracy}
                 record = {"run": settings, "state": "finished", "final": final, "curve": curve, "cost": cost}
-                record |= {"best": {"accuracy": accuracy, "epoch": epochs}}
+                record |= {"best": {"accuracy": accuracy, "epoch": length}}
                 record |= {"provenance": made | {"threads": 1, "code": code}}
                 records.write(records.path(tmp_path, settings), record)
         return tmp_path

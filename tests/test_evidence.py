@@ -7,8 +7,9 @@ import pytest
 
 from skdcore import records
 from skdcore.study import statistics
+from skdcore.study.equal_cost import cost
 from skdcore.study.evidence import gather, nearest, of_regime, on
-from skdcore.study.experiments import experiment, found, regime
+from skdcore.study.experiments import every_run, experiment, found, regime
 from skdcore.study.statistics import bonferroni, fit, over
 
 VANILLA, DRG, DLB = [77.0, 77.2, 77.4], [79.0, 79.3, 79.3], [76.0, 76.1, 76.4]
@@ -93,7 +94,7 @@ def test_the_papers_numbers_stand_beside_its_own_images_only(ran):
 
 def test_records_of_other_settings_are_refused(ran):
     ran("full", vanilla=[52.0])
-    together = found(regime("full"), results=ran("full", drg=[53.0]))
+    together = found(every_run(regime("full")), ran("full", drg=[53.0]))
     together[0]["run"]["epochs"] = 13
     with pytest.raises(ValueError, match="other settings cannot stand in one table"):
         gather(together, "this run")
@@ -126,5 +127,18 @@ def test_without_a_verdict_there_is_no_answer(ran):
 
 
 def test_the_order_of_the_records_changes_nothing(ran):
-    there = found(regime("full"), results=ran("full", vanilla=VANILLA, drg=DRG, dlb=DLB))
+    there = found(every_run(regime("full")), ran("full", vanilla=VANILLA, drg=DRG, dlb=DLB))
     assert gather(there[::-1], "here")[0].gains == gather(there, "here")[0].gains
+
+
+def test_a_longer_run_of_vanilla_is_a_row_of_the_model_and_no_row_of_a_table(ran):
+    chosen = regime("tenth")
+    ran("tenth", vanilla=[31.0, 31.5, 31.2], dlb=[33.0, 33.6, 33.1])
+    results = ran("tenth", epochs=round(120 * cost("resnet10_w16", "dlb")), vanilla=[32.0, 32.4, 32.3])
+    (one,) = of_regime(chosen, results)
+    (name,) = one.longer
+    assert name == f"vanilla, {round(120 * cost('resnet10_w16', 'dlb'))} epochs" and name in one.model.estimates
+    assert set(one.gains[0]) == {"dlb"}, "the family of the tables has the usual epochs"
+    (left,), _ = one.intervals([over("dlb", [name])])
+    assert left.estimate == pytest.approx((33.0 + 33.6 + 33.1 - 32.0 - 32.4 - 32.3) / 3)
+    assert name not in set(one.compare(experiment("table_1"))["method"])

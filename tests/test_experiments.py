@@ -9,8 +9,8 @@ import yaml
 from skdcore import records
 from skdcore.study import claims, definition
 from skdcore.study.definition import study
-from skdcore.study.experiments import experiment, experiments, found, queue, regime, regimes
-from skdcore.train import Run
+from skdcore.study.experiments import every_run, experiment, experiments, found, regime, regimes
+from skdcore.study.queue import queue
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def changed(tmp_path, monkeypatch):
 
 
 def read_all():
-    return regimes(), experiments(), queue(), claims.claims()
+    return regimes(), experiments(), queue(list(regimes())), claims.claims()
 
 
 def test_the_papers_regime_is_the_last_and_has_no_data_or_networks_of_its_own():
@@ -123,8 +123,8 @@ COMPARISON = {"better": "drg", "than": "vanilla", "experiment": "table_1"}
         (["experiments", "fig_6", "rows"], {"ls": {}}, r"experiments.fig_6: .*vanilla must be one of them"),
         (["experiments", "fig_6", "rows"], ROWS | {"drg": {}, "drg(k=2)": {}}, r"fig_6: the rows must differ"),
         (["experiments", "fig_6", "seconds"], {"kd": 1}, r"study.yml, experiments.fig_6: unknown row 'kd'"),
-        (["queue", 0, "methods"], ["vanila"], r"study.yml, queue.0: unknown method 'vanila'; did you mean vanilla"),
-        (["queue", 2, "rows_of"], ["table_9"], r"study.yml, queue.2: unknown experiment 'table_9'; did you mean"),
+        (["queue", 0, "methods"], ["vanila"], r"study.yml, queue.A: unknown method 'vanila'; did you mean vanilla"),
+        (["queue", 2, "rows_of"], ["table_9"], r"study.yml, queue.C: unknown experiment 'table_9'; did you mean"),
         (["claims", 0, "asks"], "?", r"study.yml, claims.drg: .*either says or asks"),
         (["claims", 0, "id"], "dsr", r"study.yml, claims.dsr: a claim has an id of its own"),
         (["claims", 0, "comparisons"], [COMPARISON | {"better": "drg+ls"}], r"claims.drg: unknown row of table_1"),
@@ -149,7 +149,7 @@ def test_a_name_that_is_asked_for_and_not_known_is_refused():
 def test_a_file_that_is_missing_or_no_yaml_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(definition, "FILE", tmp_path / "study.yml")
     with pytest.raises(FileNotFoundError, match=r"study.yml is missing: .* need a checkout"):
-        queue()
+        experiments()
     (tmp_path / "study.yml").write_text("regimes: [")
     with pytest.raises(ValueError, match="study.yml: while parsing"):
         regimes()
@@ -159,11 +159,12 @@ def test_the_records_of_a_regime_are_those_of_all_experiments_or_of_one(ran):
     ran("paper", "resnet18", **{"drg+dsr": [79.0], "vanilla": [77.0, 77.5], "drg(tau=8)": [78.0]})
     ran("paper", "resnet50", vanilla=[78.0])
     results = ran("paper", dataset="tinyimagenet", vanilla=[56.0])
-    assert len(found(regime("paper"), results=results)) == 6
-    table_2 = found(regime("paper"), experiment("table_2"), results)
+    paper = regime("paper")
+    assert len(found(every_run(paper), results)) == 6
+    table_2 = found(paper.cells(experiment("table_2")), results)
     assert [(record["run"]["dataset"], record["run"]["model"]) for record in table_2] == [("tinyimagenet", "resnet18")]
-    assert len(found(regime("paper"), experiment("fig_6"), results)) == 3
-    assert found(regime("tenth"), results=results) == []
+    assert len(found(paper.cells(experiment("fig_6")), results)) == 3
+    assert found(every_run(regime("tenth")), results) == []
 
 
 def test_a_record_whose_batch_follows_its_data_is_found(ran):
@@ -172,18 +173,4 @@ def test_a_record_whose_batch_follows_its_data_is_found(ran):
     record = json.loads(file.read_text())
     record["run"]["batch"] = 64
     records.write(file, record)
-    assert found(regime("paper"), results=results) == [record]
-
-
-def test_the_most_valuable_cells_come_first_and_none_twice():
-    cells = queue()
-    first = ["vanilla", "drg+dsr", "drg", "dsr", "ls", "dlb", "ps_kd", "byot", "cs_kd", "tf_kd", "zf_ls"]
-    assert cells[:11] == [Run("cifar100", "resnet18", method) for method in first]
-    assert len(set(cells)) == len(cells)
-
-
-def test_the_queue_has_the_column_of_resnet18_and_the_ablations():
-    cells = set(queue())
-    assert cells.issuperset(experiment("table_1").cells("cifar100", ["resnet18"], [0, 1, 2]))
-    for name in ("table_3", "table_4", "fig_6", "fig_7"):
-        assert cells.issuperset(experiment(name).cells("cifar100", ["resnet18"], [0]))
+    assert found(every_run(regime("paper")), results) == [record]

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from skdcore.models import MODELS, Bottleneck, Pyramid, network
+from skdcore.models import MODELS, network
+from skdcore.parts import Bottleneck, Pyramid
 
 PAPER = {"resnet18": 1, "resnet50": 4, "resnet101": 4, "resnext50_32x4d": 4, "densenet121": 4}  # {name: expansion}
 

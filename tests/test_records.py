@@ -196,12 +196,6 @@ def test_records_are_read_in_the_order_of_their_paths_and_other_files_are_passed
     assert [found["run"]["seed"] for found in records.under(tmp_path)] == [0, 1, 2]
 
 
-def test_the_table_has_a_row_for_each_record_the_failed_ones_too(record, failed):
-    table = records.table([record, failed])
-    assert table["state"].tolist() == ["finished", "failed"]
-    assert table["accuracy"][0] == 60.5 and table["accuracy"].isna()[1] and table["minutes"][0] == 1
-
-
 def test_a_file_is_replaced_in_one_move_and_a_failure_leaves_the_one_before(tmp_path, monkeypatch):
     place = tmp_path / "file"
     records.atomically(place, b"before")

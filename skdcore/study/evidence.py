@@ -11,7 +11,8 @@ from math import nan
 import pandas
 
 from skdcore.study import statistics
-from skdcore.study.experiments import BASELINE, CONTROLS, MISSING, RESULTS, found, regimes
+from skdcore.study.equal_cost import longer, row
+from skdcore.study.experiments import BASELINE, CONTROLS, MISSING, RESULTS, every_run, found, regimes
 from skdcore.study.statistics import MIN_SEEDS, bonferroni, fit, over, pairs, verdict
 
 FEW = f"n < {MIN_SEEDS}"
@@ -23,6 +24,7 @@ PROPOSED = ("drg", "dsr", "drg+dsr")  # by the paper
 class Evidence:
     """The finished runs of one network on one data set: `runs` {method: {seed: record}}.
 
+    A row that was trained for other than the usual epochs has its epochs in its name, and is in `longer` too.
     `failed`: the methods of which a run failed.  `networks` is how many networks have a model here; the intervals of
     all of them hold together.
     """
@@ -31,6 +33,7 @@ class Evidence:
     dataset: str
     network: str
     runs: dict = field(default_factory=dict)
+    longer: set = field(default_factory=set)
     failed: set = field(default_factory=set)
     networks: int = 1
 
@@ -60,7 +63,7 @@ class Evidence:
     def gains(self):
         """The family of all rows against vanilla: {method: Interval}, and its c; empty without a model of vanilla."""
         rows = self.model.estimates if self.model and BASELINE in self.model.estimates else ()
-        methods = [method for method in rows if method != BASELINE]
+        methods = [method for method in rows if method != BASELINE and method not in self.longer]
         intervals, c = self.intervals([over(method, [BASELINE]) for method in methods])
         return dict(zip(methods, intervals, strict=True)), c
 
@@ -78,12 +81,14 @@ class Evidence:
         for method, printed in experiment.rows.items():
             ours = pandas.Series(accuracies.get(method, {}), dtype=float)
             rivals = {} if method == BASELINE else accuracies.get(BASELINE, {})
-            row = {"method": method, "n": len(ours), "mean": ours.mean(), "sd": ours.std(), "paper_network": network}
-            row |= {"absent": FAILED if method in self.failed else MISSING}
-            row |= {"residual": self.model.sds.get(method) if self.model else None}
-            row |= {"paper": printed.get(self.network) if self.dataset == experiment.dataset else None}
-            row |= {"paper_gain": experiment.printed_gain(method, network) if experiment.shows(self.dataset) else None}
-            rows.append(row | judged(gains.get(method), pairs(dict(ours), rivals)))
+            values = {"method": method, "n": len(ours), "mean": ours.mean(), "sd": ours.std(), "paper_network": network}
+            values |= {"absent": FAILED if method in self.failed else MISSING}
+            values |= {"residual": self.model.sds.get(method) if self.model else None}
+            values |= {"paper": printed.get(self.network) if self.dataset == experiment.dataset else None}
+            values |= {
+                "paper_gain": experiment.printed_gain(method, network) if experiment.shows(self.dataset) else None
+            }
+            rows.append(values | judged(gains.get(method), pairs(dict(ours), rivals)))
         return pandas.DataFrame(rows).astype(dict.fromkeys(("residual", "paper", "paper_gain"), float))
 
 
@@ -96,23 +101,28 @@ def judged(interval, few):
     return without | {"verdict": FEW if few.n else ""}
 
 
-def gather(records, where):
-    """The `Evidence` of records, for each network on a data set, in the order of the records.
+def gather(chosen, where, epochs=None):
+    """The `Evidence` of `chosen` records, for each network on a data set, in the order of the records.
 
-    Raises ValueError for records of a network that differ in more than method and seed: a longer run is no vanilla.
+    `epochs` are the usual ones, where some runs are longer.  Raises ValueError for records of a network that differ in
+    more than method and seed (and then epochs).
     """
     places, settings = {}, {}
-    for record in records:
+    for record in chosen:
         run = record["run"]
         place = run["dataset"], run["model"]
         one = places.setdefault(place, Evidence(where, *place))
         same = {key: value for key, value in run.items() if key not in ("method", "seed")}
+        name = row(run["method"], run["epochs"], usual := epochs or run["epochs"])
+        if run["epochs"] != usual:
+            same["epochs"] = usual
+            one.longer.add(name)
         if settings.setdefault(place, same) != same:
             raise ValueError(f"records of other settings cannot stand in one table: {same} and {settings[place]}")
         if record["state"] == "finished":
-            one.runs.setdefault(run["method"], {})[run["seed"]] = record
+            one.runs.setdefault(name, {})[run["seed"]] = record
         else:
-            one.failed.add(run["method"])
+            one.failed.add(name)
     networks = sum(one.model is not None for one in places.values())
     for one in places.values():
         one.networks = networks
@@ -120,8 +130,9 @@ def gather(records, where):
 
 
 def of_regime(regime, results=RESULTS):
-    """The `Evidence` of a regime, in which the models are over the rows of all its experiments."""
-    return gather(found(regime, results=results), f"regime {regime.id}")
+    """The `Evidence` of a regime: the rows of all its experiments, and vanilla and ls at their costs."""
+    runs = every_run(regime)
+    return gather(found([*runs, *longer(runs)], results), f"regime {regime.id}", regime.epochs)
 
 
 def on(experiment, regime, results=RESULTS):

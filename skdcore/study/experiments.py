@@ -97,24 +97,15 @@ def regime(name):
     return every[name]
 
 
-def found(chosen, of=None, results=RESULTS):
-    """The records that there are of a regime: of all experiments, or `of` one."""
-    cells = dict.fromkeys(cell for one in ([of] if of else experiments().values()) for cell in chosen.cells(one))
-    there = (records.find(results, cell.settings()) for cell in cells)
+def every_run(chosen):
+    """The runs of all experiments in a regime, each once."""
+    return list(dict.fromkeys(run for one in experiments().values() for run in chosen.cells(one)))
+
+
+def found(runs, results=RESULTS):
+    """The records that there are of some runs."""
+    there = (records.find(results, run.settings()) for run in runs)
     return [record for record in there if record]
-
-
-def queue(dataset="cifar100", epochs=None, precision=None):
-    """The cells of the paper's regime, most valuable first: `queue` of study.yml, each cell once."""
-    cells = []
-    for number, values in enumerate(study()["queue"]):
-        with at("queue", str(number)):
-            rows = [row for name in values.get("rows_of", []) for row in experiment(name).rows]
-            rows += values.get("methods", [])
-            for seed in values["seeds"]:
-                for model in values["models"]:
-                    cells += [Run(dataset, model, row, seed, epochs, precision) for row in rows]
-    return list(dict.fromkeys(cells))
 
 
 def _experiment(name, values):
