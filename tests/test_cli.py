@@ -131,7 +131,7 @@ def test_a_text_that_is_no_duration_is_refused(text):
 def test_methods_lists_every_method_with_its_keywords_defaults_and_words(capsys):
     assert main(["methods"]) == 0
     out = capsys.readouterr().out
-    assert "drg(k=2, alpha=0.2, tau=1.0, detach=True)\n    Distillation with Reverse Guidance" in out
+    assert "drg(k=2, alpha=0.2, tau=1.0, detach=True)\n    Equation (10) without L_CE(p, y): L_CE(q, y)" in out
     assert (
         "dsr(beta=1.0, tau=4.0, reset=False, target='last')\n" in out
         and "ls(eps=0.1)\n" in out
