@@ -189,3 +189,16 @@ def test_sweep_reports_like_train(run, monkeypatch, tmp_path):
     assert out == run(command="train", epochs="1")[1]
     monkeypatch.setattr("skdcore.__main__.sweep", lambda *_, **__: (_ for _ in ()).throw(Stopped("2 of 3 cells")))
     assert run(command="sweep")[0] == 3
+
+
+def test_outside_a_checkout_the_queue_says_that_it_needs_one_and_bench_times_every_method(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("skdcore.study.definition.FILE", tmp_path / "study.yml")
+    assert main(["queue", "tenth"]) == 2
+    assert "study.yml is missing: the study's experiments need a checkout" in capsys.readouterr().err
+    asked = []
+    monkeypatch.setattr("skdcore.bench.bench", lambda model, methods, *_: asked.extend(methods) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        main(["bench"])
+    assert asked == list(METHODS)
