@@ -6,6 +6,7 @@ from matplotlib import pyplot as plt
 
 from skdcore.records import under
 from skdcore.study import figures
+from skdcore.study.equal_cost_page import EqualCost, points
 from skdcore.study.evidence import of_regime
 from skdcore.study.experiments import experiment, regime
 
@@ -85,3 +86,20 @@ def test_curves_of_a_run_stand_at_their_epochs(ran):
     test, training = left.lines
     assert (test.get_label(), training.get_label()) == ("vanilla, test", "vanilla, training")
     assert (list(test.get_xdata()), list(training.get_xdata())) == (list(range(5, 121, 5)), list(range(1, 121)))
+
+
+def test_accuracy_against_cost_has_the_front_and_names_the_costlier_rows(ran):
+    rows = {"vanilla": VANILLA, "ls": VANILLA[::-1], "drg": DRG, "byot": DLB, "dlb": DRG[:1]}
+    (one,) = of_regime(regime("tenth"), ran("tenth", **rows))
+    frame = points(one, 120)
+    (axes,) = figures.against_cost({one.title: frame}).axes
+    assert {text.get_text() for text in axes.texts} == {"vanilla", "drg", "byot"}
+    inside, few = (line for line in axes.lines if line.get_linestyle() == "None")
+    assert inside.get_xdata().tolist() == frame.loc[frame["inside"], "cost"].tolist()
+    assert few.get_xdata().tolist() == frame.loc[frame["row"] == "dlb", "cost"].tolist()
+
+
+def test_accuracy_against_cost_of_one_seed_has_no_front_and_of_one_row_is_not_drawn(ran):
+    assert figures.against_cost(EqualCost(ran("tenth", vanilla=[31.0])).points) is None
+    (axes,) = figures.against_cost(EqualCost(ran("tenth", drg=[32.0])).points).axes
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a row of few seeds"]

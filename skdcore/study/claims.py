@@ -14,7 +14,7 @@ from skdcore.methods import canonical
 from skdcore.study.definition import at, known, study
 from skdcore.study.display import Table, Tabs
 from skdcore.study.evidence import FEW, judged, of_regime
-from skdcore.study.experiments import BASELINE, MINIATURE, MISSING, PAPER, RESULTS, Experiment, experiments, regimes
+from skdcore.study.experiments import BASELINE, MISSING, PAPER, RESULTS, Experiment, deciding, experiments
 from skdcore.study.sentences import PERCENT, basis, not_run
 from skdcore.study.statistics import BETTER, NO_GAIN, UNDECIDED, WORSE, Interval, against_the_best, over, pairs
 from skdcore.study.tables import gain, interval
@@ -164,7 +164,7 @@ def _answers(regime):
 
 def overview(results=RESULTS):
     """A table of the claims: how many comparisons have which verdict in the regimes that ran, and the paper's gains."""
-    frames = {regime.id: judge(regime, results)[0] for regime in _regimes()}
+    frames = {regime.id: judge(regime, results)[0] for regime in deciding()}
     frames = {name: frame for name, frame in frames.items() if frame["n"].any()}
     rows = []
     for claim in claims():
@@ -183,7 +183,7 @@ def overview(results=RESULTS):
 def tabs(results=RESULTS):
     """The comparisons that ran, a tab for each regime."""
     shown, missing = {}, []
-    for regime in _regimes():
+    for regime in deciding():
         frame, families = judge(regime, results)
         ran = frame[frame["n"] > 0]
         if ran.empty:
@@ -220,7 +220,7 @@ def _family(evidence, contrasts, c):
 
 def summary(results=RESULTS):
     """The verdicts on the paper's claims in the regime nearest to the paper's that has any."""
-    for regime in reversed(_regimes()):
+    for regime in reversed(deciding()):
         frame = judge(regime, results)[0].query("not asked")
         if frame["low"].notna().any():
             break
@@ -235,8 +235,3 @@ def summary(results=RESULTS):
         f"**The paper's claims in the regime `{regime.id}`** ({regime.text}). Verdicts on {len(frame)} comparisons: "
         f"{', '.join(parts)}."
     )
-
-
-def _regimes():
-    """All but the miniature: its characters decide nothing about photographs."""
-    return [regime for regime in regimes().values() if regime.id != MINIATURE]

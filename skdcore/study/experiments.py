@@ -91,6 +91,11 @@ def regimes():
     return {name: _regime(name, values) for name, values in study()["regimes"].items()}
 
 
+def deciding():
+    """The regimes that can decide something: all but the miniature, whose characters say nothing of photographs."""
+    return [one for one in regimes().values() if one.id != MINIATURE]
+
+
 def regime(name):
     """The regime `name` of study.yml.  Raises ValueError for an unknown name."""
     known("regime", [name], every := regimes())

@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import pandas
 
+from skdcore.study.equal_cost import THRESHOLD
 from skdcore.study.experiments import BASELINE
 from skdcore.study.tables import SIMULTANEOUS
 from skdcore.sums import keywords_of, parse
@@ -71,6 +72,32 @@ def _value(method, name, keyword):
     if more or first.function.__name__ != name or first.keywords.keys() - {keyword}:
         return None
     return (keywords_of(first.function) | first.keywords)[keyword]
+
+
+def against_cost(points):
+    """Accuracy against cost and the front: a panel for each {title: frame of `equal_cost_page.points`}."""
+    points = {title: frame for title, frame in points.items() if len(frame) > 1}
+    if not points:
+        return None
+    size = {"figsize": (6.4, 3.8 * len(points)), "layout": "constrained"}
+    figure, panels = plt.subplots(len(points), squeeze=False, **size)
+    for (title, frame), axes in zip(points.items(), panels.flat, strict=True):
+        inside, few = frame[frame["inside"]], frame[~frame["inside"]]
+        if len(inside):
+            axes.vlines(inside["cost"], inside["low"], inside["high"], color="0.75", label=SIMULTANEOUS, zorder=1)
+            front = inside[inside["front"]]
+            axes.step(front["cost"], front["accuracy"], "C1", where="post", label="the front", zorder=1)
+            axes.plot(inside["cost"], inside["accuracy"], "o", color="C0", label="a row of the model")
+        if len(few):
+            axes.plot(few["cost"], few["accuracy"], "o", color="C0", fillstyle="none", label="a row of few seeds")
+        named = inside[inside["front"] | (inside["cost"] > THRESHOLD)] if len(inside) else few
+        for at, one in enumerate(named.itertuples()):
+            style = {"fontsize": "small", "fontweight": "bold" if one.front else "normal"}
+            axes.annotate(one.row, (one.cost, one.accuracy), (3, (4, -11)[at % 2]), textcoords="offset points", **style)
+        axes.set(title=title, xlabel="cost of the run, in runs of vanilla", ylabel="test accuracy, %")
+        axes.margins(x=0.15)
+        axes.legend(fontsize="small", frameon=False)
+    return figure
 
 
 def learning(runs):

@@ -149,5 +149,13 @@ def interval(row):
     return "" if pandas.isna(row.low) else f"{row.low:+.2f} to {row.high:+.2f}"
 
 
+def difference(row):
+    """The gain of a row of a comparison, its interval and its verdict, in a cell."""
+    if not row.verdict or row.verdict == MISSING:
+        return MISSING
+    span = f" ({interval(row)})" if interval(row) else ""
+    return f"{row.gain:+.2f}{span}, {row.verdict}"
+
+
 def _number(value, form=".2f"):
     return "" if pandas.isna(value) else format(value, form)

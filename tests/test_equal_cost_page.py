@@ -1,0 +1,92 @@
+"""The page "At equal cost": its contrasts, its front, and what it says of none, one and three seeds."""
+
+import math
+
+import numpy as np
+import pytest
+
+from skdcore.study.equal_cost import cost
+from skdcore.study.equal_cost_page import EqualCost, compare, points
+from skdcore.study.evidence import of_regime
+from skdcore.study.experiments import regime
+
+NETWORK = "resnet10_w16"
+LONGER = round(120 * cost(NETWORK, "dlb"))
+VANILLA, LS, DLB = [31.0, 31.5, 31.2], [31.6, 31.9, 32.2], [33.0, 33.6, 33.1]
+MORE = {"vanilla": [32.0, 32.4, 32.3], "ls": [32.1, 32.9, 32.2]}
+
+
+def tenth(ran, seeds=3, more=3, **rows):
+    """The folder of records of `tenth`, of a number of seeds, and the evidence there."""
+    rows = {"vanilla": VANILLA, "ls": LS, "dlb": DLB} | rows
+    ran("tenth", **{method: values[:seeds] for method, values in rows.items()})
+    results = ran("tenth", epochs=LONGER, **{method: values[:more] for method, values in MORE.items()})
+    return results, of_regime(regime("tenth"), results)[0]
+
+
+def test_a_difference_at_equal_cost_is_that_of_means_with_the_pooled_error_of_all_rows(ran):
+    """In complete blocks, from the literal formulas of a two-way layout."""
+    _, one = tenth(ran)
+    frame, c = compare(one, 120, ["dlb"])
+    y = np.array([VANILLA, LS, DLB, MORE["vanilla"], MORE["ls"]])
+    residuals = y - y.mean(axis=1, keepdims=True) - y.mean(axis=0) + y.mean()
+    s = math.sqrt((residuals**2).sum() / (4 * 2))
+    assert frame["rival"].tolist() == [f"vanilla, {LONGER} epochs", f"ls, {LONGER} epochs"]
+    for row, rival in zip(frame.itertuples(), y[3:], strict=True):
+        gain = sum(DLB) / 3 - rival.mean()
+        assert (row.gain, row.n, row.epochs) == (pytest.approx(gain), 3, LONGER)
+        assert (row.low, row.high) == pytest.approx((gain - c * s * math.sqrt(2 / 3), gain + c * s * math.sqrt(2 / 3)))
+    assert 2.306 < c < 2.752, "between one contrast and two by Bonferroni, 8 degrees of freedom"
+
+
+def test_few_seeds_are_compared_at_the_common_ones_without_an_interval(ran):
+    _, one = tenth(ran, seeds=2, more=1)
+    frame, _ = compare(one, 120, ["dlb", "byot"])
+    assert frame["n"].tolist() == [1, 1, 0, 0] and frame["low"].isna().all()
+    assert frame["gain"].tolist()[:2] == pytest.approx([33.0 - 32.0, 33.0 - 32.1])
+    assert frame["verdict"].tolist() == ["n < 3", "n < 3", "", ""]
+
+
+def test_a_cost_that_no_benchmark_holds_is_named(ran):
+    _, one = tenth(ran)
+    with pytest.raises(ValueError, match=f"unknown method in the benchmark of {NETWORK} 'dlbb'; did you mean dlb"):
+        compare(one, 120, ["dlbb"])
+    text = EqualCost(ran("tenth", **{"ps_kd+drg": [30.0]}))._repr_markdown_()
+    assert f"No committed benchmark of `{NETWORK}` holds the cost of `ps_kd+drg`." in text
+
+
+def test_the_page_says_what_is_left_and_counts_what_did_not_run(ran):
+    page = EqualCost(tenth(ran)[0])
+    head, left, table, missing = page.tabs["tenth"]
+    assert head.startswith("**Regime `tenth`:**")
+    assert left.startswith("- `dlb` gains +2.00 (") and f"what is left is +1.00 over `vanilla, {LONGER} epochs`" in left
+    (row,) = table.frame.to_dict("records")
+    assert (row["method"], row["cost"], row["epochs bought"]) == ("`dlb`", f"{cost(NETWORK, 'dlb'):.2f}", str(LONGER))
+    assert row["over vanilla"].startswith("+1.00 (") and row["over ls"].startswith("+0.83 (")
+    assert "hold together, with c = " in table.caption and missing.startswith("Not yet run: ")
+    assert page.after == "Not yet run: `full`, `fifth`, `tenth-wide`, `paper`."
+
+
+def test_one_seed_has_differences_and_no_seed_a_sentence(ran, tmp_path):
+    page = EqualCost(tenth(ran, seeds=1, more=1)[0])
+    assert "gains +2.00, n < 3, over vanilla" in page.tabs["tenth"][1] and "c = " not in page.tabs["tenth"][2].caption
+    nothing = EqualCost(tmp_path / "none")
+    assert nothing.tabs == nothing.points == {}
+    assert nothing._repr_markdown_() == "Not yet run: `full`, `fifth`, `tenth`, `tenth-wide`, `paper`."
+
+
+def test_the_front_are_the_rows_of_the_model_that_nothing_cheaper_beats(ran):
+    _, one = tenth(ran, byot=[30.0, 30.2, 30.1], drg=[40.0])
+    frame = points(one, 120).set_index("row")
+    longer = f"vanilla, {LONGER} epochs"
+    assert list(frame.index)[:2] == ["vanilla", "ls"] and frame["cost"].is_monotonic_increasing
+    assert frame.loc[longer, "cost"] == LONGER / 120
+    assert frame.loc[f"ls, {LONGER} epochs", "cost"] == pytest.approx(LONGER / 120 * cost(NETWORK, "ls"))
+    rows = frame[frame["inside"]]
+    for row in rows.itertuples():
+        assert row.front == all(rows.loc[rows["cost"] < row.cost, "accuracy"] < row.accuracy), row.Index
+    assert frame.loc[["vanilla", "ls", "dlb"], "front"].all() and not frame.loc["byot", "front"]
+    assert not frame.loc["drg", ["inside", "front"]].any(), "one seed"
+    assert frame.loc["vanilla", "accuracy"] == pytest.approx(sum(VANILLA) / 3)
+    gain = one.gains[0]["dlb"]
+    assert frame.loc["dlb", "high"] - frame.loc["vanilla", "accuracy"] == pytest.approx(gain.high)
