@@ -1,0 +1,83 @@
+"""Beyond accuracy: calibration, accuracy on the training images, and on how many test images two runs disagree."""
+
+import zlib
+from itertools import combinations
+from zipfile import BadZipFile
+
+import numpy as np
+import pandas
+
+from skdcore import records
+from skdcore.study.display import Table, Tabs
+from skdcore.study.evidence import on
+from skdcore.study.experiments import BASELINE, RESULTS, experiment, regimes
+
+COLUMNS = {"nll": "NLL", "ece": "ECE", "nll_scaled": "NLL, scaled", "ece_scaled": "ECE, scaled"}
+COLUMNS |= {"train_accuracy": "training accuracy, %"}
+
+
+def tabs(name, results=RESULTS):
+    """A table of an experiment for each regime whose records hold more than accuracy, under tabs."""
+    chosen, shown, missing = experiment(name), {}, []
+    for regime in regimes().values():
+        if not regime.serves(chosen):
+            continue
+        there = [(one, frame) for one in on(chosen, regime, results) if len(frame := compare(chosen, one, results))]
+        missing += [] if there else [regime.id]
+        for one, frame in there:
+            label = f"tab-{name}-beyond-{regime.id}-{one.network}".replace("_", "-")
+            shown.setdefault(regime.id, []).append(_table(one, frame, label))
+    names = ", ".join(f"`{name}`" for name in missing)
+    return Tabs(shown, f"No record holds these numbers yet in {names}." if missing else "")
+
+
+def compare(experiment, evidence, results=RESULTS):
+    """A row for each method of an experiment whose records, `n` of them, hold more than accuracy; means over seeds.
+
+    NLL is in nats, ECE from 0 to 1, both also `scaled` by a temperature that was fitted on the other half of the test
+    images.  `differs` is the percentage of test images on which the method predicts another class than vanilla of the
+    same seed; in vanilla's own row, one seed of vanilla than another.
+    """
+    rows, predictions = [], {}
+    for method in experiment.rows:
+        held = {seed: one for seed, one in evidence.runs.get(method, {}).items() if "train_accuracy" in one["final"]}
+        if held:
+            predictions[method] = {seed: predicted(results, record) for seed, record in held.items()}
+            finals = pandas.DataFrame([record["final"] for record in held.values()])
+            rows.append({"method": method, "n": len(held)} | finals[[*COLUMNS]].mean().to_dict())
+    vanilla = predictions.get(BASELINE, {})
+    for row in rows:
+        ours = predictions[row["method"]]
+        two = [(ours[seed], vanilla[seed]) for seed in ours.keys() & vanilla.keys()]
+        if row["method"] == BASELINE:
+            two = combinations(vanilla.values(), 2)
+        row["differs"] = pandas.Series([disagreement(*pair) for pair in two], dtype=float).mean()
+    return pandas.DataFrame(rows)
+
+
+def predicted(results, record):
+    """The class that a run predicted for each test image, from the file beside its record.
+
+    Raises FileNotFoundError or ValueError, naming the file, if it is missing or damaged.
+    """
+    file = records.path(results, record["run"]).with_suffix(".images.npz")
+    try:
+        with file.open("rb") as opened, np.load(opened) as images:
+            return images["predicted"]
+    except (ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
+        raise ValueError(f"{file}: not the predictions of a run: {error}") from None
+
+
+def disagreement(one, other):
+    """The percentage of images of which two runs predict different classes."""
+    return 100 * np.mean(one != other)
+
+
+def _table(evidence, frame, label):
+    cells = {"method": "`" + frame["method"] + "`", "n": frame["n"].astype(str)}
+    cells |= {words: frame[key].map("{:.3f}".format) for key, words in COLUMNS.items()}
+    cells["training accuracy, %"] = frame["train_accuracy"].map("{:.2f}".format)
+    cells["differs from vanilla, %"] = frame["differs"].map(lambda share: "" if pandas.isna(share) else f"{share:.1f}")
+    caption = f"Calibration and disagreement, {evidence.title}: means over n seeds. Scaled: after temperature scaling. "
+    caption += "The last column compares a method with vanilla of the same seed, and vanilla with its own other seeds."
+    return Table(pandas.DataFrame(cells), caption, label)
