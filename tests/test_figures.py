@@ -1,6 +1,9 @@
 """The figures: what is drawn of which network, what the legend says of it, and that nothing is drawn of nothing."""
 
+from math import nan
+
 import matplotlib
+import pandas
 import pytest
 from matplotlib import pyplot as plt
 
@@ -103,3 +106,22 @@ def test_accuracy_against_cost_of_one_seed_has_no_front_and_of_one_row_is_not_dr
     assert figures.against_cost(EqualCost(ran("tenth", vanilla=[31.0])).points) is None
     (axes,) = figures.against_cost(EqualCost(ran("tenth", drg=[32.0])).points).axes
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a row of few seeds"]
+
+
+def at_gap(gap):
+    row = {"regime": "tenth", "network": "x", "method": "drg", "gap": gap, "gain": 1.0, "low": 0.5, "high": 1.5}
+    return pandas.DataFrame([row, row | {"method": "ls", "gain": 2.0, "low": nan, "high": nan}])
+
+
+def test_printed_gains_stand_in_a_margin_until_their_gap_is_known():
+    theirs = pandas.DataFrame({"method": "drg", "network": ["a", "b"], "gain": [1.8, 2.0], "gap": [nan, 22.0]})
+    main, side = figures.gains_by_gap(at_gap(60.0), theirs).axes
+    assert side.get_title() == "gap not printed" and side.lines[1].get_ydata().tolist() == [1.8]
+    assert [text.get_text() for text in main.texts] == ["tenth"]
+    (alone,) = figures.gains_by_gap(at_gap(60.0), theirs[1:]).axes
+    (((_, low), (_, high)),) = alone.collections[0].get_segments()
+    assert (low, high) == (0.5, 1.5) and alone.lines[2].get_ydata().tolist() == [2.0]
+
+
+def test_without_a_gap_no_gain_is_drawn_against_it():
+    assert figures.gains_by_gap(at_gap(nan), pandas.DataFrame(columns=["method", "gain", "gap"])) is None

@@ -100,6 +100,38 @@ def against_cost(points):
     return figure
 
 
+def gains_by_gap(found, printed):
+    """Gain over vanilla against vanilla's gap, from `when.measured`, beside the gains of `when.printed`.
+
+    Printed gains stand at the gap that was measured for their network, or else in a margin.
+    """
+    measured, margin = found[found["gap"].notna()], printed[printed["gap"].isna()]
+    if measured.empty:
+        return None
+    size = {"width_ratios": [4, 1] if len(margin) else [1], "figsize": (6.4, 4.4), "layout": "constrained"}
+    figure, panels = plt.subplots(1, len(size["width_ratios"]), squeeze=False, sharey=True, **size)
+    main, *side = panels.flat
+    for axes in panels.flat:
+        axes.axhline(0, color="0.6", linewidth=1)
+    for at, method in enumerate(dict.fromkeys([*printed["method"], *found["method"]])):
+        style, shift = {"color": f"C{at}", "marker": "osD^v"[at], "linestyle": "none"}, 0.4 * (at - 2)  # points of gap
+        ours, theirs, rest = (frame[frame["method"] == method] for frame in (measured, printed, margin))
+        main.vlines(ours["gap"] + shift, ours["low"], ours["high"], color=f"C{at}", linewidth=1)
+        main.plot(ours["gap"] + shift, ours["gain"], label=method, **style)
+        main.plot(theirs["gap"] + shift, theirs["gain"], fillstyle="none", **style)
+        for axes in side:
+            axes.plot(rest["gain"] * 0 + at, rest["gain"], fillstyle="none", **style)
+            axes.set(xlabel="the paper", xticks=[], xlim=(-1, 5))
+            axes.set_title("gap not printed", fontsize="medium")
+    for (regime, gap), _ in measured.groupby(["regime", "gap"]):
+        where = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "rotation": 40}
+        main.annotate(regime, (gap, 1), (-3, 3), fontsize="small", **where)
+    main.set(xlabel="vanilla: training less test accuracy, percentage points", xlim=(-2, measured["gap"].max() + 5))
+    main.set_ylabel("gain over vanilla, percentage points")
+    figure.legend(loc="outside lower center", ncols=5, frameon=False)
+    return figure
+
+
 def learning(runs):
     """Test accuracy by epoch, a line a method, the mean over its seeds: a panel a {title: {method: {seed: record}}}."""
     if not runs:
