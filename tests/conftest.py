@@ -28,12 +28,13 @@ from skdcore.train import Run, Training, train
 PROJECT = Path(__file__).parents[1]
 ROWS = sorted({row for one in experiments().values() for row in one.rows})
 STEPS = 5  # of an epoch of `tiny`
+THREADS = int(os.environ.get("OMP_NUM_THREADS", 1))  # of torch, in every test and in the processes that tests start
 
 
 @pytest.fixture(autouse=True)
 def one_thread_and_seeded():
-    """Every test begins with OMP_NUM_THREADS threads, by default one, and a seeded random state."""
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
+    """Every test begins with the same number of threads and a seeded random state."""
+    torch.set_num_threads(THREADS)
     torch.manual_seed(0)
 
 
@@ -142,7 +143,7 @@ def python():
     def python(*arguments, **options):
         settings = {"cwd": PROJECT, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         path = os.pathsep.join([str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])])
-        env = {"OMP_NUM_THREADS": "1"} | os.environ | {"PYTHONPATH": path}
+        env = os.environ | {"OMP_NUM_THREADS": str(THREADS), "PYTHONPATH": path}
         started.append(subprocess.Popen([sys.executable, *map(str, arguments)], **settings | {"env": env} | options))
         return started[-1]
 

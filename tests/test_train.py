@@ -14,7 +14,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from conftest import STEPS, files, kinds, same, timeless, training
+from conftest import STEPS, THREADS, files, kinds, same, timeless, training
 
 import skdcore.train
 from skdcore import measures, records
@@ -458,10 +458,11 @@ def test_a_run_resumes_with_its_own_number_of_threads(fit, whole, stop_after, tm
     stop_after(STEPS + 1)
     with pytest.raises(Stopped):
         fit("drg+dsr")
-    torch.set_num_threads(2)
+    torch.set_num_threads(THREADS + 1)
     stop_after(None)
     resumed = fit("drg+dsr")
-    assert resumed["provenance"]["threads"] == 1 and torch.get_num_threads() == 2, "the runs after it have their own"
+    assert resumed["provenance"]["threads"] == THREADS
+    assert torch.get_num_threads() == THREADS + 1, "the runs after it have their own"
     assert timeless(resumed) == timeless(record) and same(weights(tmp_path / "results"), kept)
 
 
@@ -635,7 +636,7 @@ def test_signal_handlers_are_put_back(fit):
 def long_run(folder, tmp_path_factory):
     """A run of 1 step an epoch for a few seconds, as arguments of the command line, and its uninterrupted record."""
     run = Run(f"folder:{folder}", "resnet10_w16", "drg+dsr", epochs=60)
-    torch.set_num_threads(1)
+    torch.set_num_threads(THREADS)
     arguments = [
         "--dataset",
         run.dataset,
