@@ -59,7 +59,7 @@ def test_the_page_says_what_is_left_and_counts_what_did_not_run(ran):
     page = EqualCost(tenth(ran)[0])
     head, left, table, missing = page.tabs["tenth"]
     assert head.startswith("**Regime `tenth`:**")
-    assert left.startswith("- `dlb` gains +2.00 (") and f"what is left is +1.00 over `vanilla, {LONGER} epochs`" in left
+    assert left.startswith("- `dlb`: +2.00 (") and f"At equal cost, +1.00 over `vanilla, {LONGER} epochs`" in left
     (row,) = table.frame.to_dict("records")
     assert (row["method"], row["cost"], row["epochs bought"]) == ("`dlb`", f"{cost(NETWORK, 'dlb'):.2f}", str(LONGER))
     assert row["over vanilla"].startswith("+1.00 (") and row["over ls"].startswith("+0.83 (")
@@ -69,7 +69,7 @@ def test_the_page_says_what_is_left_and_counts_what_did_not_run(ran):
 
 def test_one_seed_has_differences_and_no_seed_a_sentence(ran, tmp_path):
     page = EqualCost(tenth(ran, seeds=1, more=1)[0])
-    assert "gains +2.00, n < 3, over vanilla" in page.tabs["tenth"][1] and "c = " not in page.tabs["tenth"][2].caption
+    assert "`dlb`: +2.00, n < 3, over vanilla" in page.tabs["tenth"][1] and "c = " not in page.tabs["tenth"][2].caption
     nothing = EqualCost(tmp_path / "none")
     assert nothing.tabs == nothing.points == {}
     assert nothing._repr_markdown_() == "Not yet run: `full`, `fifth`, `tenth`, `tenth-wide`, `paper`."

@@ -96,6 +96,7 @@ def test_accuracy_against_cost_has_the_front_and_names_the_costlier_rows(ran):
     (one,) = of_regime(regime("tenth"), ran("tenth", **rows))
     frame = points(one, 120)
     (axes,) = figures.against_cost({one.title: frame}).axes
+    axes.figure.canvas.draw()
     assert {text.get_text() for text in axes.texts} == {"vanilla", "drg", "byot"}
     inside, few = (line for line in axes.lines if line.get_linestyle() == "None")
     assert inside.get_xdata().tolist() == frame.loc[frame["inside"], "cost"].tolist()
@@ -116,6 +117,7 @@ def at_gap(gap):
 def test_printed_gains_stand_in_a_margin_until_their_gap_is_known():
     theirs = pandas.DataFrame({"method": "drg", "network": ["a", "b"], "gain": [1.8, 2.0], "gap": [nan, 22.0]})
     main, side = figures.gains_by_gap(at_gap(60.0), theirs).axes
+    main.figure.canvas.draw()
     assert side.get_title() == "gap not printed" and side.lines[1].get_ydata().tolist() == [1.8]
     assert [text.get_text() for text in main.texts] == ["tenth"]
     (alone,) = figures.gains_by_gap(at_gap(60.0), theirs[1:]).axes

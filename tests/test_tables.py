@@ -129,3 +129,13 @@ def test_texts_of_a_record_are_escaped(two):
     record["provenance"]["device"] = "a *b* |c|\n:name: d"
     table = tables.finals([record], "tab-x")._repr_markdown_().splitlines()
     assert "on a \\*b\\* |c| :name: d, 1 thread" in table[0] and table[1] == ":name: tab-x"
+
+
+def test_a_difference_in_a_cell_has_its_interval_and_verdict_or_says_that_it_was_not_run(ran):
+    frame = of_regime(regime("full"), ran("full", vanilla=VANILLA, drg=DRG, dlb=[78.0]))[0].compare(
+        experiment("table_1")
+    )
+    rows = {row.method: row for row in frame.itertuples()}
+    drg = rows["drg"]
+    assert tables.difference(drg) == f"+2.00 ({drg.low:+.2f} to {drg.high:+.2f}), better"
+    assert tables.difference(rows["dlb"]) == "+1.00, n < 3" and tables.difference(rows["dsr"]) == "not yet run"

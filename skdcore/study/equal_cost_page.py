@@ -99,7 +99,7 @@ def _blocks(regime, one, name):
         blocks.append(f"{MISSING.capitalize()}: {left} of {len(frame)} comparisons at equal cost, {where}.")
     if len(shown):
         gains = {method: difference(_gain(one, method)) for method in shown["method"].unique()}
-        blocks = [_left(shown, gains, known), _table(one, shown, gains, known, c, name), *blocks]
+        blocks = [_left(shown, gains), _table(one, shown, gains, known, c, name), *blocks]
     return blocks
 
 
@@ -109,14 +109,12 @@ def _gain(evidence, method):
     return SimpleNamespace(**judged(evidence.gains[0].get(method), few))
 
 
-def _left(shown, gains, known):
+def _left(shown, gains):
     """What is left of each gain, as a list."""
     items = []
     for method, rows in shown.groupby("method", sort=False):
         left = " and ".join(f"{row.gain:+.2f} over `{row.rival}` ({row.verdict})" for row in rows.itertuples())
-        items.append(
-            f"- `{method}` gains {gains[method]}, over vanilla at equal epochs. At its cost, what is left is {left}."
-        )
+        items.append(f"- `{method}`: {gains[method]}, over vanilla at equal epochs. At equal cost, {left} is left.")
     return "\n".join(items)
 
 

@@ -91,11 +91,14 @@ def against_cost(points):
         if len(few):
             axes.plot(few["cost"], few["accuracy"], "o", color="C0", fillstyle="none", label="a row of few seeds")
         named = inside[inside["front"] | (inside["cost"] > THRESHOLD)] if len(inside) else few
+        middle = (frame["cost"].min() + frame["cost"].max()) / 2
         for at, one in enumerate(named.itertuples()):
-            style = {"fontsize": "small", "fontweight": "bold" if one.front else "normal"}
-            axes.annotate(one.row, (one.cost, one.accuracy), (3, (4, -11)[at % 2]), textcoords="offset points", **style)
+            left = at == 0 or one.cost > middle  # so that the texts neither leave the panel nor meet at its left end
+            style = {"ha": "right" if left else "left", "fontweight": "bold" if one.front else "normal"}
+            style |= {"xytext": (-5, -3) if left else (4, (4, -11)[at % 2]), "textcoords": "offset points"}
+            axes.annotate(one.row, (one.cost, one.accuracy), fontsize="small", **style)
         axes.set(title=title, xlabel="cost of the run, in runs of vanilla", ylabel="test accuracy, %")
-        axes.margins(x=0.15)
+        axes.margins(x=0.15, y=0.1)
         axes.legend(fontsize="small", frameon=False)
     return figure
 
