@@ -74,11 +74,13 @@ def points(evidence, epochs):
     longer = sorted(evidence.longer & inside.keys())
     found, _ = evidence.intervals([over(name, [BASELINE]) for name in longer])
     gains, rows = evidence.gains[0] | dict(zip(longer, found, strict=True)), []
-    for name, by_seed in evidence.runs.items():
-        run, few = next(iter(by_seed.values()))["run"], pairs(evidence.accuracies[name], vanilla)
-        for price in costs(evidence.network, [run["method"]] if few.n else []).values():
+    runs = {name: next(iter(by_seed.values()))["run"] for name, by_seed in evidence.runs.items()}
+    known = costs(evidence.network, {run["method"] for run in runs.values()})
+    for name, run in runs.items():
+        few = pairs(evidence.accuracies[name], vanilla)
+        if few.n and run["method"] in known:
             gain, low, high = (judged(gains.get(name), few)[key] for key in ("gain", "low", "high"))
-            at = {"row": name, "cost": price * run["epochs"] / epochs, "inside": name in inside}
+            at = {"row": name, "cost": known[run["method"]] * run["epochs"] / epochs, "inside": name in inside}
             rows.append(at | {"accuracy": level + gain, "low": level + low, "high": level + high})
     frame = pandas.DataFrame(rows, columns=[*COLUMNS]).sort_values("cost", ignore_index=True)
     so_far = frame["accuracy"].where(frame["inside"], -inf).cummax().shift(fill_value=-inf)
@@ -86,10 +88,10 @@ def points(evidence, epochs):
 
 
 def _blocks(regime, one, name):
-    ran = {run.method for run in every_run(regime) if (run.dataset, run.model) == (one.dataset, one.network)}
-    known = costs(one.network, ran)
+    methods = {run.method for run in every_run(regime) if (run.dataset, run.model) == (one.dataset, one.network)}
+    known = costs(one.network, methods)
     frame, c = compare(one, regime.epochs, [method for method, price in known.items() if price > THRESHOLD])
-    without = ", ".join(f"`{method}`" for method in sorted(ran & one.runs.keys() - known.keys()))
+    without = ", ".join(f"`{method}`" for method in sorted(methods & one.runs.keys() - known.keys()))
     blocks = [f"No committed benchmark of `{one.network}` holds the cost of {without}."] if without else []
     if frame.empty:
         return blocks
