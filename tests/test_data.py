@@ -14,7 +14,7 @@ from conftest import files
 from PIL import Image
 
 from skdcore import datasets
-from skdcore.data import MEAN, STD, Data, checksum, load
+from skdcore.data import MEAN, STD, Data, checksum, load, load_cached
 from skdcore.resized_crop import resized_crop
 from skdcore.train import Run, train
 
@@ -615,6 +615,21 @@ def test_measuring_takes_the_images_as_they_are_whatever_the_augmentation():
     assert (halved * torch.tensor(STD).view(3, 1, 1) + torch.tensor(MEAN).view(3, 1, 1)).sub(
         mean / 255
     ).abs().max() < 0.4
+
+
+def test_a_folder_that_moved_keeps_its_records_and_another_of_its_name_is_refused(folder, tmp_path):
+    for where in ("here", "there/pets"):
+        shutil.copytree(folder, tmp_path / where, dirs_exist_ok=True)
+    (tmp_path / "here").rename(tmp_path / "pets")
+    run = Run(f"folder:{tmp_path / 'pets'}", "resnet10_w16", "vanilla", epochs=1)
+    record = train(run, "cpu", results=tmp_path / "results", progress=False)
+    moved = Run(f"folder:{tmp_path / 'there/pets'}", "resnet10_w16", "vanilla", epochs=1)
+    assert train(moved, "cpu", results=tmp_path / "results", progress=False) == record
+    (image,) = (tmp_path / "there/pets/test").rglob("*cat*/0.png")
+    Image.new("RGB", (40, 40)).save(image)
+    load_cached.cache_clear()
+    with pytest.raises(ValueError, match="0.json is of another run .data_sha256"):
+        train(moved, "cpu", results=tmp_path / "results", progress=False)
 
 
 def test_an_unknown_data_set_is_refused_and_the_near_ones_named():
