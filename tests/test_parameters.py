@@ -82,25 +82,45 @@ def test_relative_paths_start_at_the_project_wherever_the_kernel_was_started(giv
     assert Path.cwd() == ROOT
 
 
-SESSION = f"""
+SESSION = """
 import json
+import sys
 from IPython.core.interactiveshell import InteractiveShell
 
-shell = InteractiveShell.instance()
-for cell in [
-    "seeds: = [0]",  # a slip of the reader's
-    "%xmode minimal",
-    {CELL!r},
-    "seeds = '[0, 1]'",  # what papermill injects
-    "globals().pop('__annotations__', None)",
-    "from skdcore.study.notebook import parameters; parameters(globals())",
-]:
-    shell.run_cell(cell, store_history=True)
-print(json.dumps([shell.user_ns[name] for name in ("seeds", "epochs", "models")]))
+shell, said = InteractiveShell.instance(), []
+for cell in json.loads(sys.argv[1]):
+    error = shell.run_cell(cell, store_history=True).error_in_exec
+    said += [str(error)] if error else []
+print(json.dumps([[shell.user_ns.get(name) for name in ("seeds", "epochs", "models")], said]))
 """
+CHECK = "from skdcore.study.notebook import parameters; parameters(globals())"
 
 
-def test_ipython_needs_no_annotations_but_those_in_the_cells_that_ran(python, tmp_path):
-    session = python("-c", SESSION, env=os.environ | {"IPYTHONDIR": str(tmp_path)})
-    shown, errors = session.communicate(timeout=60)
-    assert json.loads(shown.splitlines()[-1]) == [[0, 1], None, ["a"]], errors
+@pytest.fixture
+def session(python, tmp_path):
+    """Runs cells in IPython; gives three of the parameters, and the errors."""
+
+    def session(*cells):
+        running = python("-c", SESSION, json.dumps(cells), env=os.environ | {"IPYTHONDIR": str(tmp_path)})
+        shown, errors = running.communicate(timeout=60)
+        assert running.returncode == 0, errors
+        return json.loads(shown.splitlines()[-1])
+
+    return session
+
+
+def test_ipython_needs_no_annotations_but_those_in_the_cells_that_ran(session):
+    slip, injected = "seeds: = [0]", "# Parameters\nseeds = '[0, 1]'\n"
+    cells = [slip, "%xmode minimal", CELL, injected, "globals().pop('__annotations__', None)", CHECK]
+    assert session(*cells) == [[[0, 1], None, ["a"]], []]
+
+
+def test_the_check_can_be_run_again_after_the_cells_below_it(session):
+    assert session(CELL, CHECK, "runs, found, n = [1], {}, 3", CHECK, CELL, CHECK) == [[[0], None, ["a"]], []]
+
+
+@pytest.mark.parametrize("cell", ["# Parameters\nseed = [0]\n", CELL + "seed = [0]\n"])
+def test_ipython_refuses_an_unknown_name_until_it_is_corrected(session, cell):
+    corrected = cell.replace("seed =", "seeds =")
+    _, (error,) = session(*dict.fromkeys([CELL, cell]), CHECK, corrected, CHECK)
+    assert "unknown parameter 'seed'; did you mean seeds" in error

@@ -15,6 +15,7 @@ from skdcore.study.experiments import ROOT
 
 __all__ = ["Markdown", "parameters"]
 PLAIN = (str, int, float, bool, list, dict, tuple, types.NoneType)
+INJECTED = "# Parameters"  # how papermill begins the cell of what it is given
 
 
 def parameters(namespace):
@@ -22,15 +23,16 @@ def parameters(namespace):
 
     The parameters are the annotated names of the parameters cell.  Papermill defines whatever it is given,
     and only logs a name that the notebook does not know; here that is an error which names the near ones.
+    What other cells assign is no parameter, so that a cell can be run again.
     A text given for a list or number (as papermill's -p gives it) becomes what the annotation says.
     From then on relative paths start at the project's root, wherever Jupyter was started.
     """
     os.chdir(ROOT)
     shell = get_ipython()
-    hidden = shell.user_ns_hidden if shell else ()
-    known = _annotated(shell.user_ns["In"] if shell else [Path(namespace["__file__"]).read_text()], namespace)
-    for name, value in list(namespace.items()):
-        if not name.startswith("_") and name not in hidden and isinstance(value, PLAIN) and name not in known:
+    cells = shell.user_ns["In"] if shell else [Path(namespace["__file__"]).read_text()]
+    known = _annotated(cells, namespace)
+    for name in [name for name in (_given(cells) if shell else namespace) if name in namespace]:  # a script runs once
+        if not name.startswith("_") and isinstance(namespace[name], PLAIN) and name not in known:
             raise unknown("parameter", name, known)
     for name, kind in known.items():
         namespace[name] = _convert(name, namespace[name], kind)
@@ -42,13 +44,30 @@ def _annotated(cells, namespace):
     They are read from the source: since Python 3.14 a module has no `__annotations__` until it is asked for them,
     and IPython compiles each statement as a module of its own.
     """
-    known = {}
+    annotated = [node for _, body in _parsed(cells) for node in body if _is_parameter(node)]
+    return {node.target.id: eval(ast.unparse(node.annotation), namespace) for node in annotated}
+
+
+def _given(cells):
+    """The names that the parameters cell and papermill's cell assign, in the form in which each was last run."""
+    last = {}
+    for cell, body in _parsed(cells):
+        injected = cell.lstrip().startswith(INJECTED)
+        if injected or any(map(_is_parameter, body)):
+            targets = [target for node in body if isinstance(node, ast.Assign) for target in node.targets]
+            last[injected] = [target.id for target in targets if isinstance(target, ast.Name)]
+    return sum(last.values(), [])
+
+
+def _parsed(cells):
+    """(text, statements) of each cell."""
     for cell in cells:
         with suppress(SyntaxError):  # a cell that was never run
-            for node in ast.parse(cell).body:
-                if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-                    known[node.target.id] = eval(ast.unparse(node.annotation), namespace)
-    return known
+            yield cell, ast.parse(cell).body
+
+
+def _is_parameter(node):
+    return isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
 
 
 def _convert(name, value, kind):
