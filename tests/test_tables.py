@@ -61,7 +61,16 @@ def test_a_caption_names_the_versions_of_the_core_where_there_are_several(ran):
     ran("full", vanilla=[52.0], code="aaa")
     assert "versions" not in shown("table_1", "full", ran("full", drg=[53.0], code="aaa"))[0].caption
     table, _ = shown("table_1", "full", ran("full", dsr=[53.0], code="bbb"))
-    assert table.caption.endswith("The rows come from 2 versions of the core: aaa, bbb.")
+    assert "The runs used 2 versions of the core's source: aaa, bbb. Each is a hash of its text" in table.caption
+
+
+def test_a_caption_counts_the_runs_that_name_no_commit(ran):
+    found = [*under(ran("full", vanilla=VANILLA))]
+    for record, commit in zip(found, [None, "abc", None], strict=True):
+        record["provenance"]["commit"] = commit
+    assert tables.made(found).endswith(" 2 of these runs name no commit.")
+    assert tables.made(found[:2]).endswith(" 1 of these runs names no commit.")
+    assert "commit" not in tables.made(found[1:2])
 
 
 def test_a_caption_says_how_the_runs_were_made(ran):

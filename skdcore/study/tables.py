@@ -109,7 +109,7 @@ def _passes(forwards, backwards):
 
 
 def made(found):
-    """How records were made, for a caption: device, precision, threads, minutes a run, and versions of the core."""
+    """How records were made, for a caption: device, precision, threads, minutes a run, versions and commits."""
     if not found:
         return "No run finished."
     devices = sorted({f"{r['provenance']['device']}, {_threads(r)}{r['run']['precision']}" for r in found})
@@ -118,7 +118,11 @@ def made(found):
     text = f"{_count(len(found), 'run')} of {_count(run['epochs'], 'epoch')} on {run['dataset']}, on "
     text += f"{' and '.join(devices)}, {minutes.median():.1f} minutes a run (median)."
     if len(codes) > 1:
-        text += f" The rows come from {len(codes)} versions of the core: {', '.join(codes)}."
+        text += f" The runs used {len(codes)} versions of the core's source: {', '.join(codes)}. Each is a hash of its "
+        text += "text, so a reworded comment makes another version."
+    nameless = sum(record["provenance"].get("commit", "") is None for record in found)
+    if nameless:
+        text += f" {nameless} of these runs {'names' if nameless == 1 else 'name'} no commit."
     return text
 
 
