@@ -17,7 +17,7 @@ def test_a_regime_with_records_has_a_tab_with_its_table_and_sentences(ran):
     assert head == f"**Regime `full`:** {regime('full').text}."
     assert said.startswith("Worse than vanilla: `drg` (-2.00). Vanilla ends at 52.2 %")
     assert table.name == "tab-table-1-full-resnet10-w16"
-    assert "95 % intervals hold together for all gains over vanilla (1), with" in model
+    assert "simultaneous 95 % intervals of all gains over vanilla (1) have" in model
     assert list(page.frames) == list(page.runs) == ["regime full, resnet10_w16", "regime tenth, resnet10_w16"]
 
 

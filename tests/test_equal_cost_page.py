@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from skdcore.study.equal_cost import cost
-from skdcore.study.equal_cost_page import EqualCost, compare, points
+from skdcore.study.equal_cost_page import EqualCost, at_equal_cost, points
 from skdcore.study.evidence import of_regime
 from skdcore.study.experiments import regime
+from skdcore.study.statistics import over
 
 NETWORK = "resnet10_w16"
 LONGER = round(120 * cost(NETWORK, "dlb"))
@@ -27,7 +28,7 @@ def tenth(ran, seeds=3, more=3, **rows):
 def test_a_difference_at_equal_cost_is_that_of_means_with_the_pooled_error_of_all_rows(ran):
     """In complete blocks, from the literal formulas of a two-way layout."""
     _, one = tenth(ran)
-    frame, c = compare(one, 120, ["dlb"])
+    frame, c = at_equal_cost(one, 120, ["dlb"])
     y = np.array([VANILLA, LS, DLB, MORE["vanilla"], MORE["ls"]])
     residuals = y - y.mean(axis=1, keepdims=True) - y.mean(axis=0) + y.mean()
     s = math.sqrt((residuals**2).sum() / (4 * 2))
@@ -41,7 +42,7 @@ def test_a_difference_at_equal_cost_is_that_of_means_with_the_pooled_error_of_al
 
 def test_few_seeds_are_compared_at_the_common_ones_without_an_interval(ran):
     _, one = tenth(ran, seeds=2, more=1)
-    frame, _ = compare(one, 120, ["dlb", "byot"])
+    frame, _ = at_equal_cost(one, 120, ["dlb", "byot"])
     assert frame["n"].tolist() == [1, 1, 0, 0] and frame["low"].isna().all()
     assert frame["gain"].tolist()[:2] == pytest.approx([33.0 - 32.0, 33.0 - 32.1])
     assert frame["verdict"].tolist() == ["n < 3", "n < 3", "", ""]
@@ -49,35 +50,48 @@ def test_few_seeds_are_compared_at_the_common_ones_without_an_interval(ran):
 
 def test_a_cost_that_no_benchmark_holds_is_named(ran):
     _, one = tenth(ran)
-    with pytest.raises(ValueError, match=f"unknown method in the benchmark of {NETWORK} 'dlbb'; did you mean dlb"):
-        compare(one, 120, ["dlbb"])
+    with pytest.raises(ValueError, match=f"unknown .* {NETWORK}.* 'dlbb'; did you mean dlb"):
+        at_equal_cost(one, 120, ["dlbb"])
     text = EqualCost(ran("tenth", **{"ps_kd+drg": [30.0]}))._repr_markdown_()
     assert f"No committed benchmark of `{NETWORK}` holds the cost of `ps_kd+drg`." in text
 
 
 def test_the_page_says_what_is_left_and_counts_what_did_not_run(ran):
-    page = EqualCost(tenth(ran)[0])
-    head, left, table, missing = page.tabs["tenth"]
+    results, one = tenth(ran)
+    page = EqualCost(results)
+    head, left, table, families, missing = page.tabs["tenth"]
     assert head.startswith("**Regime `tenth`:**")
     assert left.startswith("- `dlb`: +2.00 (") and f"At equal cost, +1.00 over `vanilla, {LONGER} epochs`" in left
     (row,) = table.frame.to_dict("records")
     assert (row["method"], row["cost"], row["epochs bought"]) == ("`dlb`", f"{cost(NETWORK, 'dlb'):.2f}", str(LONGER))
     assert row["over vanilla"].startswith("+1.00 (") and row["over ls"].startswith("+0.83 (")
-    assert "hold together, with c = " in table.caption and missing.startswith("Not yet run: ")
+    assert missing.startswith("Not yet run: ")
     assert page.after == "Not yet run: `full`, `fifth`, `tenth-wide`, `paper`."
+    s = f"s = {one.model.s:.2f} points and 8 degrees of freedom."
+    (_, gains), (_, left), (_, drawn) = one.gains, at_equal_cost(one, 120, ["dlb"]), points(one, 120)
+    assert families == (
+        f"The simultaneous 95 % intervals of all gains at equal epochs (2) have c = {gains:.2f}, {s} "
+        f"The simultaneous 95 % intervals of the differences at equal cost (2) have c = {left:.2f}, {s}"
+    )
+    assert page.basis == (
+        "- regime tenth, resnet10\\_w16, cifar100(n=50): The simultaneous 95 % intervals of all differences to vanilla "
+        f"in the figure (4) have c = {drawn:.2f}, {s}"
+    )
 
 
 def test_one_seed_has_differences_and_no_seed_a_sentence(ran, tmp_path):
     page = EqualCost(tenth(ran, seeds=1, more=1)[0])
-    assert "`dlb`: +2.00, n < 3, over vanilla" in page.tabs["tenth"][1] and "c = " not in page.tabs["tenth"][2].caption
+    assert "`dlb`: +2.00, n < 3, over vanilla" in page.tabs["tenth"][1]
+    assert "c = " not in page._repr_markdown_() and page.basis == ""
     nothing = EqualCost(tmp_path / "none")
-    assert nothing.tabs == nothing.points == {}
+    assert nothing.tabs == nothing.points == {} and nothing.basis == ""
     assert nothing._repr_markdown_() == "Not yet run: `full`, `fifth`, `tenth`, `tenth-wide`, `paper`."
 
 
 def test_the_front_are_the_rows_of_the_model_that_nothing_cheaper_beats(ran):
     _, one = tenth(ran, byot=[30.0, 30.2, 30.1], drg=[40.0])
-    frame = points(one, 120).set_index("row")
+    frame, c = points(one, 120)
+    frame = frame.set_index("row")
     longer = f"vanilla, {LONGER} epochs"
     assert list(frame.index)[:2] == ["vanilla", "ls"] and frame["cost"].is_monotonic_increasing
     assert frame.loc[longer, "cost"] == LONGER / 120
@@ -88,5 +102,8 @@ def test_the_front_are_the_rows_of_the_model_that_nothing_cheaper_beats(ran):
     assert frame.loc[["vanilla", "ls", "dlb"], "front"].all() and not frame.loc["byot", "front"]
     assert not frame.loc["drg", ["inside", "front"]].any(), "one seed"
     assert frame.loc["vanilla", "accuracy"] == pytest.approx(sum(VANILLA) / 3)
-    gain = one.gains[0]["dlb"]
-    assert frame.loc["dlb", "high"] - frame.loc["vanilla", "accuracy"] == pytest.approx(gain.high)
+    drawn = ["ls", "dlb", "byot", longer, f"ls, {LONGER} epochs"]
+    family, expected = one.intervals([over(name, ["vanilla"]) for name in drawn])
+    for name, interval in zip(drawn, family, strict=True):
+        assert tuple(frame.loc[name, ["accuracy", "low", "high"]] - sum(VANILLA) / 3) == pytest.approx(interval)
+    assert c == pytest.approx(expected) and c > one.gains[1], "the longer runs are of the family"

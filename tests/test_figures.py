@@ -94,7 +94,7 @@ def test_curves_of_a_run_stand_at_their_epochs(ran):
 def test_accuracy_against_cost_has_the_front_and_names_the_costlier_rows(ran):
     rows = {"vanilla": VANILLA, "ls": VANILLA[::-1], "drg": DRG, "byot": DLB, "dlb": DRG[:1]}
     (one,) = of_regime(regime("tenth"), ran("tenth", **rows))
-    frame = points(one, 120)
+    frame, _ = points(one, 120)
     (axes,) = figures.against_cost({one.title: frame}).axes
     axes.figure.canvas.draw()
     assert {text.get_text() for text in axes.texts} == {"vanilla", "drg", "byot"}

@@ -21,7 +21,7 @@ OTHERS = {"vanilla": VANILLA, "ls": [77.1, 77.3, 77.4], "byot": [77.3, 77.0, 77.
         ({"drg": OPEN}, "Not shown in the regime `full`"),
         ({"drg": GAIN, "dsr": LOSS}, "In part in the regime `full`"),
         ({"drg": GAIN, "dsr": GAIN}, "In part in the regime `full`"),
-        ({"drg": GAIN, "dsr": GAIN, "drg+dsr": GAIN}, "Yes in the regime `full`"),
+        ({"drg": GAIN, "dsr": GAIN, "drg+dsr": GAIN}, "Yes, in the regime `full`"),
         ({"drg": NONE, "dsr": LOSS, "drg+dsr": LOSS}, "No gain above 0.5 points in the regime `full`"),
         ({"drg": NONE, "dsr": LOSS}, "Not shown in the regime `full`"),
     ],
@@ -74,19 +74,21 @@ def test_vanilla_ends_at_the_means_of_its_final_epochs(ran):
 def test_a_page_states_the_family_c_s_and_the_degrees_of_freedom(ran):
     (one,) = of_regime(regime("full"), ran("full", **OTHERS, dlb=[79.0]))
     text = sentences.basis(one)
-    assert f"hold together for all gains over vanilla (2), with c = {one.gains[1]:.2f}." in text
-    assert (
-        f"of the 3 rows of regime full that have at least 3 seeds: s = {one.model.s:.2f} points with 4 degrees" in text
+    assert text.startswith(
+        f"The simultaneous 95 % intervals of all gains over vanilla (2) have c = {one.gains[1]:.2f}, "
+        f"s = {one.model.s:.2f} points and 4 degrees of freedom."
     )
+    assert "of the 3 rows of regime full that have at least 3 seeds;" in text
     assert "Unequal" not in text
     (one,) = of_regime(regime("tenth"), ran("tenth", vanilla=VANILLA, drg=[79.0]))
     assert sentences.basis(one).startswith("There are no intervals")
 
 
-def test_a_page_says_that_the_intervals_of_several_networks_hold_together(ran):
+def test_a_page_says_that_the_intervals_are_simultaneous_on_several_networks(ran):
     ran(**OTHERS)
     first, second = of_regime(regime("paper"), ran(model="resnet50", **OTHERS))
-    assert all("(2) and on all 2 networks (Bonferroni), with" in sentences.basis(one) for one in (first, second))
+    for one in (first, second):
+        assert "(2) and on all 2 networks (Bonferroni: 97.5 % on each) have" in sentences.basis(one)
 
 
 def test_a_page_warns_of_a_row_whose_spread_stands_out(ran):

@@ -6,11 +6,11 @@ from types import SimpleNamespace
 
 import pandas
 
-from skdcore.study.display import Table, Tabs
+from skdcore.study.display import Table, Tabs, escaped
 from skdcore.study.equal_cost import LONGER, THRESHOLD, bought, cost, row
 from skdcore.study.evidence import judged, of_regime
 from skdcore.study.experiments import BASELINE, MISSING, RESULTS, deciding, every_run
-from skdcore.study.sentences import PERCENT, not_run
+from skdcore.study.sentences import family, not_run
 from skdcore.study.statistics import over, pairs
 from skdcore.study.tables import difference
 
@@ -18,21 +18,26 @@ COLUMNS = "row", "cost", "inside", "accuracy", "low", "high"
 
 
 class EqualCost(Tabs):
-    """What is left in each regime that has records, under tabs; `points` {title: frame} are for the figure."""
+    """What is left in each regime that has records, under tabs; for the figure `points` {title: frame} and `basis`."""
 
     def __init__(self, results=RESULTS):
-        tabs, missing, self.points = {}, [], {}
+        tabs, missing, self.points, said = {}, [], {}, []
         for regime in deciding():
             there = of_regime(regime, results)
             missing += [] if there else [regime.id]
             for number, one in enumerate(there):
                 blocks = _blocks(regime, one, f"tab-equal-cost-{regime.id}-{number}")
                 tabs.setdefault(regime.id, [f"**Regime `{regime.id}`:** {regime.text}."]).extend(blocks)
-                self.points[f"{one.title}, {one.dataset}"] = points(one, regime.epochs)
+                title = f"{one.title}, {one.dataset}"
+                self.points[title], c = points(one, regime.epochs)
+                if number_of := self.points[title]["low"].notna().sum():
+                    of = "all differences to vanilla in the figure"
+                    said.append(f"- {escaped(title)}: {family(one, of, number_of, c)}")
+        self.basis = "\n".join(said)
         super().__init__(tabs, not_run(missing))
 
 
-def costs(network, methods):
+def known_costs(network, methods):
     """{method: its cost} of those whose cost the network's benchmark holds, cheapest first."""
     found = {}
     for method in methods:
@@ -41,7 +46,7 @@ def costs(network, methods):
     return dict(sorted(found.items(), key=lambda item: item[1]))
 
 
-def compare(evidence, epochs, methods):
+def at_equal_cost(evidence, epochs, methods):
     """A row for each method and each of `LONGER`, trained for the epochs that its cost buys; and the family's c.
 
     `epochs` are the regime's usual ones.  A difference has an interval if both rows are in the model, and otherwise is
@@ -62,35 +67,36 @@ def compare(evidence, epochs, methods):
 
 
 def points(evidence, epochs):
-    """A row for each row of a network that ran beside vanilla and whose cost is known, cheapest first.
+    """A row for each row of a network that ran beside vanilla and whose cost is known, cheapest first; and a c.
 
     `cost` is that of the whole run, in runs of vanilla of `epochs`; `accuracy`, `low` and `high` are vanilla's accuracy
-    and the difference to it with its interval, that of the tables or, for the longer runs, one of their own family.
+    and the difference to it.  The differences of all rows of the model are one family, the longer ones too, of that c.
     `inside` the model; on the `front`, where no cheaper row of the model has a higher accuracy.
     """
     vanilla = evidence.accuracies.get(BASELINE, {})
     inside = evidence.model.estimates if evidence.model and BASELINE in evidence.model.estimates else {}
     level = inside.get(BASELINE, pandas.Series(vanilla, dtype=float).mean())
-    longer = sorted(evidence.longer & inside.keys())
-    found, _ = evidence.intervals([over(name, [BASELINE]) for name in longer])
-    gains, rows = evidence.gains[0] | dict(zip(longer, found, strict=True)), []
     runs = {name: next(iter(by_seed.values()))["run"] for name, by_seed in evidence.runs.items()}
-    known = costs(evidence.network, {run["method"] for run in runs.values()})
-    for name, run in runs.items():
-        few = pairs(evidence.accuracies[name], vanilla)
-        if few.n and run["method"] in known:
-            gain, low, high = (judged(gains.get(name), few)[key] for key in ("gain", "low", "high"))
-            at = {"row": name, "cost": known[run["method"]] * run["epochs"] / epochs, "inside": name in inside}
-            rows.append(at | {"accuracy": level + gain, "low": level + low, "high": level + high})
+    known = known_costs(evidence.network, {run["method"] for run in runs.values()})
+    few = {name: pairs(evidence.accuracies[name], vanilla) for name in runs}
+    drawn = [name for name, run in runs.items() if few[name].n and run["method"] in known]
+    compared = [name for name in drawn if name in inside and name != BASELINE]
+    found, c = evidence.intervals([over(name, [BASELINE]) for name in compared])
+    gains, rows = dict(zip(compared, found, strict=True)), []
+    for name in drawn:
+        gain, low, high = (judged(gains.get(name), few[name])[key] for key in ("gain", "low", "high"))
+        price = known[runs[name]["method"]] * runs[name]["epochs"] / epochs
+        at = {"row": name, "cost": price, "inside": name in inside}
+        rows.append(at | {"accuracy": level + gain, "low": level + low, "high": level + high})
     frame = pandas.DataFrame(rows, columns=[*COLUMNS]).sort_values("cost", ignore_index=True)
     so_far = frame["accuracy"].where(frame["inside"], -inf).cummax().shift(fill_value=-inf)
-    return frame.assign(front=frame["inside"] & (frame["accuracy"] > so_far))
+    return frame.assign(front=frame["inside"] & (frame["accuracy"] > so_far)), c
 
 
 def _blocks(regime, one, name):
     methods = {run.method for run in every_run(regime) if (run.dataset, run.model) == (one.dataset, one.network)}
-    known = costs(one.network, methods)
-    frame, c = compare(one, regime.epochs, [method for method, price in known.items() if price > THRESHOLD])
+    known = known_costs(one.network, methods)
+    frame, c = at_equal_cost(one, regime.epochs, [method for method, price in known.items() if price > THRESHOLD])
     without = ", ".join(f"`{method}`" for method in sorted(methods & one.runs.keys() - known.keys()))
     blocks = [f"No committed benchmark of `{one.network}` holds the cost of {without}."] if without else []
     if frame.empty:
@@ -101,7 +107,7 @@ def _blocks(regime, one, name):
         blocks.append(f"{MISSING.capitalize()}: {left} of {len(frame)} comparisons at equal cost, {where}.")
     if len(shown):
         gains = {method: difference(_gain(one, method)) for method in shown["method"].unique()}
-        blocks = [_left(shown, gains), _table(one, shown, gains, known, c, name), *blocks]
+        blocks = [_left(shown, gains), _table(one, shown, gains, known, name), *_families(one, shown, c), *blocks]
     return blocks
 
 
@@ -120,7 +126,16 @@ def _left(shown, gains):
     return "\n".join(items)
 
 
-def _table(evidence, shown, gains, known, c, name):
+def _families(evidence, shown, c):
+    """Sentences on the two families of a table."""
+    gains, c_of_gains = evidence.gains
+    families = [("all gains at equal epochs", len(gains), c_of_gains)]
+    families += [("the differences at equal cost", shown["low"].notna().sum(), c)]
+    said = [family(evidence, of, number, its_c) for of, number, its_c in families if number]
+    return [" ".join(said)] if said else []
+
+
+def _table(evidence, shown, gains, known, name):
     rows = []
     for method, compared in shown.groupby("method", sort=False):
         left = {f"over {plain}": MISSING for plain in LONGER}
@@ -131,6 +146,4 @@ def _table(evidence, shown, gains, known, c, name):
         f"Differences at equal cost, {evidence.title}, in percentage points. The cost is a step's time over vanilla's; "
     )
     caption += "`vanilla` and `ls` were trained for the epochs that it buys."
-    if shown["low"].notna().any():
-        caption += f" {PERCENT} intervals of differences at equal cost hold together, with c = {c:.2f}."
     return Table(pandas.DataFrame(rows), caption, name)

@@ -6,7 +6,7 @@ from skdcore.study import costs
 from skdcore.study.display import escaped
 from skdcore.study.evidence import FEW, PROPOSED, nearest, on
 from skdcore.study.experiments import BASELINE, MINIATURE, MISSING, RESULTS, regimes
-from skdcore.study.statistics import BETTER, LEVEL, MARGIN, MIN_SEEDS, NO_GAIN, UNDECIDED, WORSE, unequal
+from skdcore.study.statistics import BETTER, LEVEL, MARGIN, MIN_SEEDS, NO_GAIN, UNDECIDED, WORSE, bonferroni, unequal
 
 PERCENT = f"{100 * LEVEL:g} %"
 SPREADS = {"var_logits": "logits", "var_probs": "probabilities"}
@@ -50,13 +50,12 @@ def ends(evidence):
 def basis(evidence):
     """Where the intervals of a network come from, and a warning where their assumption looks wrong."""
     if not evidence.gains[0]:
-        return f"There are no intervals: they take vanilla and another row with {MIN_SEEDS} seeds each."
+        return f"There are no intervals: they need vanilla and another row with {MIN_SEEDS} seeds each."
     of, (gains, c) = evidence.model, evidence.gains
     text = (
-        f"The {PERCENT} intervals hold together for all gains over vanilla ({len(gains)}){_networks(evidence)}, with "
-        f"c = {c:.2f}. They come from one linear model, accuracy = method + seed + error, of the {len(of.estimates)} "
-        f"rows of {evidence.where} that have at least {MIN_SEEDS} seeds: s = {of.s:.2f} points with {of.df} degrees of "
-        "freedom. The residual sd of a row is its own estimate of s."
+        f"{family(evidence, 'all gains over vanilla', len(gains), c)} They come from one linear model, accuracy = "
+        f"method + seed + error, of the {len(of.estimates)} rows of {evidence.where} that have at least {MIN_SEEDS} "
+        "seeds; s is the standard deviation of an error, and the residual sd of a row its own estimate of s."
     )
     return text + "".join(
         f" **Unequal spread:** `{method}` has a residual sd of {of.sds[method]:.2f} points, more than chance explains. "
@@ -65,25 +64,31 @@ def basis(evidence):
     )
 
 
-def _networks(evidence):
-    return f" and on all {evidence.networks} networks (Bonferroni)" if evidence.networks > 1 else ""
+def family(evidence, contrasts, number, c):
+    """What a family of simultaneous intervals is of, in words and in number, and what made them as wide as they are."""
+    level = 100 * bonferroni(evidence.networks)
+    networks = f" and on all {evidence.networks} networks (Bonferroni: {level:.3g} % on each)"
+    return (
+        f"The simultaneous {PERCENT} intervals of {contrasts} ({number}){networks * (evidence.networks > 1)} have "
+        f"c = {c:.2f}, s = {evidence.model.s:.2f} points and {evidence.model.df} degrees of freedom."
+    )
 
 
 def answer(experiment, results=RESULTS):
     """Does it work?  The first words of the book, from the regime that is `nearest`."""
-    regime, judged = nearest(experiment, results)
-    if not judged:
+    regime, there = nearest(experiment, results)
+    if not there:
         return f"**Not known yet.** None of the paper's methods has {MIN_SEEDS} seeds."
-    frame = pandas.concat([one.compare(experiment).assign(network=one.network) for one in judged])
+    frame = pandas.concat([one.compare(experiment).assign(network=one.network) for one in there])
     frame = frame[frame["low"].notna()]
     ours, others = (frame[frame["method"].isin(PROPOSED) == is_ours] for is_ours in (True, False))
-    every, better = len(ours) == len(PROPOSED) * len(judged), ours["verdict"] == BETTER
+    every, better = len(ours) == len(PROPOSED) * len(there), ours["verdict"] == BETTER
     none = every and ours["verdict"].isin([WORSE, NO_GAIN]).all()
-    head = "Yes" if every and better.all() else "In part" if better.any() else HEADS[NO_GAIN] if none else "Not shown"
+    head = "Yes," if every and better.all() else "In part" if better.any() else HEADS[NO_GAIN] if none else "Not shown"
     names = ", ".join(f"`{name}`" for name in others.loc[others["verdict"] == BETTER, "method"].unique())
     found = " ".join(
-        (f"On {one.network}: " if len(judged) > 1 else "") + verdicts(ours[ours["network"] == one.network])
-        for one in judged
+        (f"On {one.network}: " if len(there) > 1 else "") + verdicts(ours[ours["network"] == one.network])
+        for one in there
     )
     return (
         f"**{head} in the regime `{regime.id}`** ({regime.text}). {found} The gains are {_span(ours, 'gain', 'gain')} "

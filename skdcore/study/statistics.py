@@ -5,9 +5,9 @@ A *regime* is a data set, a network and a number of epochs.  Its rows are method
     accuracy = method + seed + error
 
 with errors that are independent, normal and of one variance.  All rows share one estimate s of the errors' standard
-deviation: 11 rows of 3 seeds leave it 20 degrees of freedom, where a paired t interval has 2.  The intervals of a
-family hold all together with probability LEVEL.  Of gains over one baseline they are Dunnett's (J. Am. Stat. Assoc.
-50, 1955) in blocks, of all pairs Tukey's.
+deviation: 11 rows of 3 seeds leave it 20 degrees of freedom, where a paired t interval has 2.  All
+intervals of a family hold simultaneously with probability LEVEL.  Of gains over one baseline they are Dunnett's (J. Am.
+Stat. Assoc. 50, 1955) in blocks, of all pairs Tukey's.
 
 Accuracies are in percent; differences, standard deviations and intervals in percentage points.
 """
@@ -190,7 +190,7 @@ def against_the_best(found):
 
 
 def bonferroni(networks, level=LEVEL):
-    """The level of each network's family with which the families of all hold together with probability `level`."""
+    """The level of each network's family with which those of all hold simultaneously with probability `level`."""
     return 1 - (1 - level) / networks
 
 
