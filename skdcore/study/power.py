@@ -24,7 +24,7 @@ def power(difference, s, rows, seeds, level=LEVEL):
     """The probability that the simultaneous interval of a `difference` to vanilla leaves out zero.
 
     The difference and `s`, the standard deviation of a run, are in percentage points.  The family are `rows` methods
-    against vanilla, all of them with `seeds` runs, and its intervals hold together with probability `level`.
+    against vanilla, all of them with `seeds` runs, and all its intervals hold with probability `level`.
     """
     from scipy.stats import ncf  # takes a second; the square of a noncentral t is a noncentral F
 
@@ -47,7 +47,7 @@ def shown_by(seeds, s, rows, level=LEVEL):
     return brentq(lambda difference: power(difference, s, rows, seeds, level) - ENOUGH, 0, 100 * s)
 
 
-def measured(experiment, results=RESULTS):
+def estimated(experiment, results=RESULTS):
     """A row for each regime and network of an experiment with intervals: s, its df, its family's `rows` and `level`."""
     rows = []
     for regime in deciding():
@@ -59,7 +59,7 @@ def measured(experiment, results=RESULTS):
 
 
 def planned(found):
-    """The table of `measured` regimes: the power of three seeds, and the seeds that are enough."""
+    """The table of `estimated` regimes: the power of three seeds, and the seeds that are enough."""
     rows = []
     for one in found.itertuples():
         low, high = _s_interval(one)
@@ -83,7 +83,7 @@ def _s_interval(one):
     return (one.s * sqrt(one.df / chi2.isf(tail, one.df)) for tail in (0.025, 0.975))
 
 
-def printed(experiment):
+def printed_differences(experiment):
     """{(method, rival): {network: points}} that the paper prints: over vanilla, and of its own methods over DLB."""
     asked = [(method, BASELINE) for method in experiment.rows if method != BASELINE]
     asked += [(method, "dlb") for method in PROPOSED]
@@ -93,7 +93,7 @@ def printed(experiment):
 
 
 def could_show(differences, least):
-    """The table of the `printed` differences: how many are as large as the `least` that is shown, {regime: points}."""
+    """The table of the `printed_differences`: how many are as large as the `least` that is shown, {regime: points}."""
     rows = []
     for (method, rival), cells in differences.items():
         points = pandas.Series(cells)
@@ -110,10 +110,10 @@ def could_show(differences, least):
 
 def page(experiment, results=RESULTS):
     """The tables of an experiment, and what they say."""
-    found = measured(experiment, results)
+    found = estimated(experiment, results)
     if found.empty:
-        return Tabs({}, f"Not known yet: s takes vanilla and another row with {MIN_SEEDS} seeds each.")
-    differences, least, items = printed(experiment), {}, []
+        return Tabs({}, f"Not known yet. Estimating s needs vanilla and another row with {MIN_SEEDS} seeds each.")
+    differences, least, items = printed_differences(experiment), {}, []
     for one in found.itertuples():
         name = f"`{one.regime}`, {one.network}"
         least[name] = bound = shown_by(MIN_SEEDS, one.s, one.rows, one.level)
