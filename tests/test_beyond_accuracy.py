@@ -7,7 +7,7 @@ import pytest
 
 from skdcore import records
 from skdcore.study import beyond_accuracy
-from skdcore.study.beyond_accuracy import compare, disagreement, predicted
+from skdcore.study.beyond_accuracy import disagreement, means, predicted
 from skdcore.study.evidence import of_regime
 from skdcore.study.experiments import experiment, regime
 
@@ -37,7 +37,7 @@ def held(ran):
 
 def rows(results):
     (one,) = of_regime(regime("tenth"), results)
-    return compare(TABLE_1, one, results).set_index("method")
+    return means(TABLE_1, one, results).set_index("method")
 
 
 def test_disagreement_is_the_share_of_images_with_another_class():

@@ -6,7 +6,7 @@ import pytest
 
 from skdcore.study import claims, statistics
 from skdcore.study.claims import Comparison
-from skdcore.study.definition import ROOT, study
+from skdcore.study.definition import ROOT
 from skdcore.study.evidence import of_regime
 from skdcore.study.experiments import experiment, regime
 from skdcore.study.statistics import NO_GAIN, UNDECIDED, against_the_best, over
@@ -18,7 +18,7 @@ FEW = f"n < {statistics.MIN_SEEDS}"
 OTHERS = {"ls": [77.1, 77.3, 77.4], "byot": [77.3, 77.4, 77.7], "dlb": [78.0, 78.3, 78.4]}
 
 
-def judged(name, results):
+def on_cifar100(name, results):
     """What `judge` says of the claims on CIFAR-100, by claim."""
     frame, _ = claims.judge(regime(name), results)
     return frame[[one.experiment.dataset == "cifar100" for one in frame["comparison"]]].set_index("claim")
@@ -37,7 +37,7 @@ def judged(name, results):
 )
 def test_the_interval_gives_the_verdict_and_only_the_papers_regime_reproduces(ran, drg, in_paper, in_tenth):
     for name, expected in (("paper", in_paper), ("tenth", in_tenth)):
-        frame = judged(name, ran(name, vanilla=VANILLA, drg=drg, **OTHERS)).loc[["drg"]]
+        frame = on_cifar100(name, ran(name, vanilla=VANILLA, drg=drg, **OTHERS)).loc[["drg"]]
         first, *rest = regime(name).models or experiment("table_1").models
         known = dict(zip(frame["network"], frame["verdict"], strict=True))
         assert known == {first: expected} | dict.fromkeys(rest, "not yet run")
@@ -54,7 +54,7 @@ def test_a_question_of_this_study_is_answered_with_better_and_worse_and_counts_a
 def test_a_gain_over_vanilla_has_the_interval_of_the_tables_whichever_way_it_is_asked(ran):
     results = ran(vanilla=VANILLA, drg=[79.0, 79.3, 79.3], **{"drg(k=3)+dsr": [76.5, 76.9, 76.8]}, **OTHERS)
     (one,) = of_regime(regime("paper"), results)
-    frame, columns = judged("paper", results).query("network == 'resnet18'"), ["gain", "low", "high"]
+    frame, columns = on_cifar100("paper", results).query("network == 'resnet18'"), ["gain", "low", "high"]
     assert tuple(frame.loc["drg", columns]) == one.gains[0]["drg"]
     gain, low, high = one.gains[0]["drg(k=3)+dsr"]
     assert tuple(frame.loc["deep-block-harms", columns]) == (-gain, -high, -low)
@@ -69,7 +69,7 @@ def test_all_other_comparisons_of_a_network_are_one_family_with_one_c(ran):
     contrasts = [*(over("drg+dsr", [rival]) for rival in rivals), over("drg+dsr", rivals)]
     found, c = one.intervals(contrasts)
     (family,) = claims.judge(regime("paper"), results)[1]
-    frame = judged("paper", results).query("network == 'resnet18'")
+    frame = on_cifar100("paper", results).query("network == 'resnet18'")
     assert tuple(frame.loc["best-of-five", ["gain", "low", "high"]]) == pytest.approx(against_the_best(found[:5]))
     assert tuple(frame.loc["mean-of-five", ["gain", "low", "high"]]) == pytest.approx(found[5])
     assert family[1:] == (6, pytest.approx(c))
@@ -104,10 +104,6 @@ def test_the_papers_own_cells_are_computed_from_its_tables():
     assert computed["drg+dsr"].endswith("+1.06 to +2.97")  # it says 1.26 to 2.87 (Q32)
     assert computed["combination"].startswith("better in 5 of 8: ")  # Q35
     assert computed["label-smoothing"] == "", "the paper has no row of it"
-
-
-def test_the_claims_are_those_of_study_yml():
-    assert list(COMMITTED) == [entry["id"] for entry in study()["claims"]]
 
 
 def test_a_tab_has_the_comparisons_that_ran_and_counts_the_others(ran):

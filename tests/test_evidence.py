@@ -118,8 +118,8 @@ def test_the_answer_comes_from_the_last_regime_in_which_a_method_of_the_paper_ha
     assert nearest(table_1, ran("paper", drg=DRG[:2], **rows))[0] == regime("full")
     ran("tenth", dsr=DRG, **rows)
     assert nearest(table_1, ran("miniature", drg=DRG, **rows))[0] == regime("tenth")
-    chosen, judged = nearest(table_1, ran("paper", drg=DRG))
-    assert chosen == regime("paper") and [one.network for one in judged] == ["resnet18"]
+    chosen, there = nearest(table_1, ran("paper", drg=DRG))
+    assert chosen == regime("paper") and [one.network for one in there] == ["resnet18"]
 
 
 def test_without_a_verdict_there_is_no_answer(ran):

@@ -34,7 +34,7 @@ def test_the_gap_is_that_of_vanilla_over_the_seeds_that_hold_both_accuracies(ran
     record = records.read(file)
     del record["final"]["train_accuracy"]
     records.write(file, record)
-    (row,) = when.measured(TABLE_1, results).to_dict("records")
+    (row,) = when.measured_gains(TABLE_1, results).to_dict("records")
     (one,) = of_regime(regime("tenth"), results)
     assert (row["regime"], row["network"], row["method"], row["n"]) == ("tenth", "resnet10_w16", "drg", 3)
     assert (row["train"], row["test"], row["gap"]) == pytest.approx((92.1, 52.1, 40))
@@ -43,7 +43,7 @@ def test_the_gap_is_that_of_vanilla_over_the_seeds_that_hold_both_accuracies(ran
 
 def test_a_regime_without_the_training_accuracy_has_gains_and_no_gap(ran):
     results = ran("full", vanilla=VANILLA, drg=DRG, dlb=DRG[:1])
-    found = when.measured(TABLE_1, results)
+    found = when.measured_gains(TABLE_1, results)
     assert found["gap"].isna().all() and found["method"].tolist() == ["drg", "dlb"]
     page = when.gains(found)
     assert page.tabs[""][0].frame["gap"].tolist() == ["not recorded"] * 2
@@ -52,17 +52,17 @@ def test_a_regime_without_the_training_accuracy_has_gains_and_no_gap(ran):
 
 
 def test_without_a_record_there_are_sentences(tmp_path):
-    found = when.measured(TABLE_1, tmp_path)
+    found = when.measured_gains(TABLE_1, tmp_path)
     assert when.gains(found)._repr_markdown_() == "Not yet run: `full`, `fifth`, `tenth`, `tenth-wide`, `paper`."
     text = when.prediction(TABLE_1, found)._repr_markdown_()
     assert "**No prediction yet** for `drg`, `dsr`, `drg+dsr`, `dlb`, `ls`: no regime below or above that gap" in text
 
 
 def test_the_papers_gains_have_no_gap_until_its_vanilla_has_been_run(ran, fitted):
-    printed = when.printed(TABLE_1, when.measured(TABLE_1, ran()))
+    printed = when.printed_gains(TABLE_1, when.measured_gains(TABLE_1, ran()))
     assert printed["gap"].isna().all() and len(printed) == 4 * 5
     assert printed.iloc[0][["method", "network", "gain"]].tolist() == ["drg", "resnet18", pytest.approx(79.07 - 77.29)]
-    printed = when.printed(TABLE_1, when.measured(TABLE_1, fitted("paper", 22, drg=DRG)))
+    printed = when.printed_gains(TABLE_1, when.measured_gains(TABLE_1, fitted("paper", 22, drg=DRG)))
     assert printed.loc[printed["network"] == "resnet18", "gap"].tolist() == pytest.approx([22] * 4)
     assert printed["gap"].isna().sum() == 4 * 4
 
@@ -91,7 +91,7 @@ def test_regimes_on_one_side_predict_nothing_and_the_page_says_so():
 def test_three_seeds_on_both_sides_give_a_prediction(fitted):
     fitted("full", 3, drg=DRG, ls=VANILLA[::-1])
     results = fitted("tenth", 60, drg=DRG)
-    found = when.measured(TABLE_1, results)
+    found = when.measured_gains(TABLE_1, results)
     gains = [of_regime(regime(name), results)[0].gains[0]["drg"] for name in ("full", "tenth")]
     drg = when.predictions(TABLE_1, found).set_index("method").loc["drg"]
     assert (drg["low"], drg["high"]) == (min(one.low for one in gains), max(one.high for one in gains))

@@ -22,7 +22,7 @@ def tabs(name, results=RESULTS):
     for regime in regimes().values():
         if not regime.serves(chosen):
             continue
-        there = [(one, frame) for one in on(chosen, regime, results) if len(frame := compare(chosen, one, results))]
+        there = [(one, frame) for one in on(chosen, regime, results) if len(frame := means(chosen, one, results))]
         missing += [] if there else [regime.id]
         for one, frame in there:
             label = f"tab-{name}-beyond-{regime.id}-{one.network}".replace("_", "-")
@@ -31,7 +31,7 @@ def tabs(name, results=RESULTS):
     return Tabs(shown, f"No record holds these numbers yet in {names}." if missing else "")
 
 
-def compare(experiment, evidence, results=RESULTS):
+def means(experiment, evidence, results=RESULTS):
     """A row for each method of an experiment whose records, `n` of them, hold more than accuracy; means over seeds.
 
     NLL is in nats, ECE from 0 to 1, both also `scaled` by a temperature that was fitted on the other half of the test

@@ -1,7 +1,7 @@
 """The paper's claims of accuracy: what it says, what its own cells say, and the verdicts of each regime.
 
 A claim of study.yml rests on comparisons, "A better than B" on a network.  Those with vanilla have the intervals of the
-tables; all others of a regime are a family of their own, whose intervals hold together.  In the paper's own regime a
+tables; all others of a regime are a family of their own, with simultaneous intervals.  In the paper's own regime a
 claim is *reproduced* or *contradicted*; elsewhere it *holds* or *fails* in the regime.  A question of this study is
 answered with *better* or *worse*.
 """

@@ -26,7 +26,7 @@ class Evidence:
 
     A row that was trained for other than the usual epochs has its epochs in its name, and is in `longer` too.
     `failed`: the methods of which a run failed.  `networks` is how many networks have a model here; the intervals of
-    all of them hold together.
+    all of them are simultaneous.
     """
 
     where: str
@@ -153,7 +153,7 @@ def nearest(experiment, results=RESULTS):
     """
     for regime in reversed(regimes().values()):
         if regime.serves(experiment):
-            judged = [one for one in on(experiment, regime, results) if one.gains[0].keys() & set(PROPOSED)]
-            if judged:
-                return regime, judged
+            there = [one for one in on(experiment, regime, results) if one.gains[0].keys() & set(PROPOSED)]
+            if there:
+                return regime, there
     return None, []

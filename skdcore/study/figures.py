@@ -20,9 +20,9 @@ def gains(frames):
     figure, panels = plt.subplots(len(frames), squeeze=False, height_ratios=heights, sharex=True, **size)
     for (title, frame), axes in zip(frames.items(), panels.flat, strict=True):
         axes.axvline(0, color="0.6", linewidth=1)
-        judged = frame[frame["low"].notna()]
-        if len(judged):
-            axes.hlines(judged.index, judged["low"], judged["high"], color="C0", linewidth=2, label=SIMULTANEOUS)
+        known = frame[frame["low"].notna()]
+        if len(known):
+            axes.hlines(known.index, known["low"], known["high"], color="C0", linewidth=2, label=SIMULTANEOUS)
         axes.plot(frame["gain"], frame.index, "o", color="C0", label="gain")
         if frame["paper_gain"].notna().any():
             label = f"the paper's gain, {frame['paper_network'][0]}"
@@ -104,7 +104,7 @@ def against_cost(points):
 
 
 def gains_by_gap(found, printed):
-    """Gain over vanilla against vanilla's gap, from `when.measured`, beside the gains of `when.printed`.
+    """Gain over vanilla against vanilla's gap, from `when.measured_gains`, beside `when.printed_gains`.
 
     Printed gains stand at the gap that was measured for their network, or else in a margin.
     """

@@ -20,7 +20,7 @@ TARGET = "resnet18"  # the paper's network that the prediction is about
 COLUMNS = "regime network train test gap method n gain low high baseline verdict".split()
 
 
-def measured(experiment, results=RESULTS):
+def measured_gains(experiment, results=RESULTS):
     """A row for each regime, network and one of METHODS that ran beside vanilla: vanilla's gap, and the gain.
 
     `train`, `test` and `gap` are means over vanilla's seeds, NaN if no record of it holds the training accuracy.
@@ -44,7 +44,7 @@ def _ends(evidence):
     return {"train": train, "test": test, "gap": train - test}
 
 
-def printed(experiment, found):
+def printed_gains(experiment, found):
     """The paper's gains of METHODS, a row for each network, with the gap that this study measured for it, or NaN."""
     gaps = found[found["regime"] == PAPER].groupby("network")["gap"].first()
     rows = [
@@ -78,7 +78,7 @@ def predictions(experiment, found):
 
 
 def gains(found):
-    """The table of what was `measured`, and a sentence on the regimes that are missing in it or in the figure."""
+    """The table of the `measured_gains`, and a sentence on the regimes that are missing in it or in the figure."""
     rows = [
         {
             "regime": f"`{one.regime}`, {one.network}",
