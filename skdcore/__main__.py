@@ -193,7 +193,7 @@ def sweep_command(chosen):
 def _side_by_side(chosen_runs, chosen, scheduler=None):
     where = {"root": chosen.root, "results": chosen.results, "device": chosen.device, "eager": chosen.eager}
     ended = sweep(chosen_runs, **where, scheduler=scheduler, budget=chosen.budget, workers=chosen.workers)
-    return max(_report(record) for record in ended)
+    return max(map(_report, ended), default=0)
 
 
 def _report(record):

@@ -109,9 +109,15 @@ def load(name, root=None, device="cpu", seed=0):
     return Data(*train, classes, device, **chosen.augment(train[0].shape[-1])), Data(*test, classes, device)
 
 
+def images(run):
+    """What a run's images depend on: its data set and, if it draws them, its seed."""
+    return run.dataset, run.seed if entry(run.dataset).sampled else 0
+
+
 def load_run(run, root, device):
     """`load` for a run.  The runs of one process share a data set, unless the seed draws its images."""
-    return load_cached(run.dataset, root, device, run.seed if entry(run.dataset).sampled else 0)
+    dataset, seed = images(run)
+    return load_cached(dataset, root, device, seed)
 
 
 load_cached = lru_cache(maxsize=1)(load)

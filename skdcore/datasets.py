@@ -61,10 +61,10 @@ def entry(name):
         path = Path(name.removeprefix("folder:")).resolve()  # one text for each folder, true in every process
         return Entry(f"folder:{path.name}", f"folder:{path}", lambda root, seed: _folder(path), padded, OTHERS, False)
     try:
-        node = ast.parse(name, mode="eval").body
+        node = ast.parse(name.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        node = ast.Name(name)
-    if isinstance(node, ast.Name) and node.id not in DATASETS:
+        node = None
+    if not isinstance(node, ast.Call) and not (isinstance(node, ast.Name) and node.id in DATASETS):
         raise unknown("data set", name, [*DATASETS, "folder:PATH"])
     function, keywords, text = call(node, DATASETS, "data set", name)
     if keywords.get("n", 1) < 1:
@@ -217,7 +217,7 @@ def _folder(path):
     parts = []
     for part in ("train", "test"):
         if not (path / part).is_dir():
-            raise FileNotFoundError(f"{path}: no folder {part}/; it takes train/CLASS/* and test/CLASS/*")
+            raise FileNotFoundError(f"{path}: no folder {part}/; expected train/CLASS/* and test/CLASS/*")
         parts.append({d.name: _images(d) for d in sorted((path / part).iterdir()) if d.is_dir()})
     train, test = parts
     _check_classes(path, train, test)
@@ -231,7 +231,7 @@ def _check_classes(path, train, test):
         raise ValueError(f"{path / 'train'}: {len(train)} class; a classifier needs at least 2")
     if train.keys() != test.keys():
         odd = sorted(train.keys() ^ test.keys())
-        raise ValueError(f"{path}: both parts must hold the same classes; only one has {', '.join(odd)}")
+        raise ValueError(f"{path}: both splits must hold the same classes; only one has {', '.join(odd)}")
 
 
 def _images(directory):

@@ -27,7 +27,8 @@ def _git(*words):
 
 # As they are when the process begins: both the code that runs and what a record says of it.
 COMMIT = _git("rev-parse", "HEAD") if _git("ls-files", "machine.py") else None  # installed elsewhere: no commit
-CLEAN = COMMIT and not _git("status", "--porcelain", "--untracked-files=no")
+CLEAN = COMMIT and not (_git("status", "--porcelain", "--untracked-files=no") or _git("status", "--porcelain", "."))
+AND = " and "  # joins the commits, the code or the machines of a run that was resumed
 
 
 def usable(name=None):
@@ -59,7 +60,7 @@ def provenance(device):
     """What made a number: versions, device, threads, commit and a hash of the code; no host's name."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
     return {
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),  # plain text, as a checkpoint holds no other
         "python": platform.python_version(),
         "device": name,
         "threads": torch.get_num_threads(),

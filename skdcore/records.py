@@ -128,7 +128,7 @@ def find(results, settings, data_sha256=None):
     odd = [k for k in sorted(found.keys() | wanted.keys()) if found.get(k) != wanted.get(k)]
     if odd:
         detail = ", ".join(f"{k} {found.get(k)} instead of {wanted.get(k)}" for k in odd)
-        raise ValueError(f"{file} is of another run ({detail}); use another results folder or move it away")
+        raise ValueError(f"{file} belongs to another run ({detail}); use another results folder or move it away")
     return record
 
 

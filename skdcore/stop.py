@@ -5,10 +5,14 @@ import threading
 import time
 from contextlib import contextmanager
 
+from skdcore.errors import Stopped
+
 
 @contextmanager
 def stop_signals(deadline):
     """Yields a function that gives the reason to stop, or None; `deadline` is a time of the monotonic clock.
+
+    A signal that comes too late for the block to stop raises `Stopped` after it.
 
     SIGINT and SIGTERM are reasons where handlers can be set (a main thread); elsewhere, as in a Dask
     worker, there are only periodic checkpoints.
@@ -27,3 +31,5 @@ def stop_signals(deadline):
     finally:
         for name, handler in before.items():
             signal.signal(name, handler)
+    if caught:  # after the final step, when nobody asked any more
+        raise Stopped(f"{reason()}, after the record was written")

@@ -126,6 +126,8 @@ def call(node, functions, kind, name):
     function = functions[node.func.id]
     defaults, given = keywords_of(function), {}
     for keyword in node.keywords:
+        if not defaults:
+            raise ValueError(f"{function.__name__} takes no keywords, such as {keyword.arg}")
         if keyword.arg not in defaults:
             raise unknown(f"keyword of {function.__name__}", keyword.arg, defaults)
         if keyword.arg in given:

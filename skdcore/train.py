@@ -11,9 +11,9 @@ import torch
 
 from skdcore import measures, records
 from skdcore.capture import Capture
-from skdcore.data import checksum, load_run
+from skdcore.data import checksum, images, load_run
 from skdcore.errors import Stopped
-from skdcore.machine import CLEAN, CODE, COMMIT, kernels, now, peak_memory, provenance, usable
+from skdcore.machine import AND, kernels, now, peak_memory, provenance, usable
 from skdcore.methods import build
 from skdcore.models import network
 from skdcore.progress import Line
@@ -69,14 +69,15 @@ def train(
 def teacher(run, device, root, results, **how):
     """The network of a run in evaluation mode, for `kd`, and its fingerprint; trained first if there are no weights.
 
-    If a record has no weights beside it, as in a fresh clone, the run is trained again, under <results>/teachers.
-    `how` are further keywords of `train`.  Raises ValueError if the run failed, or if the weights are damaged or not
-    those of the record.
+    If a record has no weights beside it that it names, as in a fresh clone, the run is trained again, under
+    <results>/teachers.  `how` are further keywords of `train`.  Raises ValueError if the run failed, or if the weights
+    are damaged or not those of the record.
     """
     data, _ = load_run(run, root, device)
     settings = run.settings(device, data)
     file = records.path(results, settings)
-    if file.exists() and not file.with_suffix(".weights.pt").exists():
+    named = file.exists() and "weights" in records.read(file)["provenance"]
+    if file.exists() and not (named and file.with_suffix(".weights.pt").exists()):
         results = Path(results, "teachers")
         file = records.path(results, settings)
     if (record := train(run, device, root, results, **how))["state"] == "failed":
@@ -96,11 +97,11 @@ def prepare(runs, device=None, root=None, results="results"):
     """
     device = usable(device)
     found, checksums, rehearsed = {}, {}, set()
-    for run in runs:
+    for run in sorted(runs, key=images):  # so that each data set is loaded once, and only one held
         splits = load_run(run, root, device)
-        if splits not in checksums:
-            checksums[splits] = checksum(*splits)
-        if record := records.find(results, run.settings(device, splits[0]), checksums[splits]):
+        if images(run) not in checksums:
+            checksums[images(run)] = checksum(*splits)
+        if record := records.find(results, run.settings(device, splits[0]), checksums[images(run)]):
             found[run] = record
         elif (alike := replace(run, seed=0)) not in rehearsed:
             rehearsal(run, *splits, device)
@@ -141,7 +142,7 @@ class Training:
         optimizer = torch.optim.SGD(self.trained, *how, weight_decay=settings["weight_decay"], fused=True)
         curve = {"loss": {term: [] for term in self.terms}, "lr": [], "train": []}
         curve |= {"scored": [], "test": [], "var_logits": [], "var_probs": []}
-        made = {"started": now(), "commit": COMMIT, "clean": CLEAN, "code": CODE}
+        made = provenance(device) | {"started": now()}
         self.state = State(settings, net, optimizer, *self.fresh_epoch(), curve, made)
         captured = device.type == "cuda" and not eager
         self.capture = Capture(self.step, self.state.tensors, device) if captured else None
@@ -317,27 +318,29 @@ class Training:
             "peak_memory": peak_memory(self.device),
             "captured": self.capture is not None,
         }
-        return {"cost": cost, "provenance": provenance(self.device) | state.provenance}
+        made = state.provenance | {"threads": torch.get_num_threads(), "ended": now()}
+        return {"cost": cost, "provenance": made}
 
     def resume(self, file):
         """Takes over the checkpoint beside the record's `file`, if there is one of this very run.
 
-        The record then names all code that the run used.
+        The record then names all code and machines that the run used.
         """
         self.file, checkpoint = file, file.with_suffix(".checkpoint.pt")
         if not checkpoint.exists():
             return
         kept, mine = load(checkpoint, self.device), self.state.provenance
-        code = dict.fromkeys(("started", "commit", "clean", "code"))
         with readable(checkpoint):
-            same_run = kept["settings"] == self.settings and kept["provenance"] | code == mine | code
+            same_inputs = all(kept["provenance"].get(key) == mine.get(key) for key in ("data_sha256", "teachers"))
+            same_run = kept["settings"] == self.settings and same_inputs
         if not same_run:
             raise ValueError(
-                f"{checkpoint} is of a run with other settings, data or teacher; move it away to start anew"
+                f"{checkpoint} belongs to a run with other settings, data or teacher; move it away to start anew"
             )
         with readable(checkpoint):
             self.state.load_state_dict(kept)
         made = self.state.provenance
-        for key in ("code", "commit"):
-            made[key] = "+".join(dict.fromkeys([*(made[key] or "").split("+"), mine[key] or ""])).strip("+") or None
+        for key in ("code", "commit", "torch", "python", "device"):
+            if mine[key] and mine[key] not in (made[key] or "").split(AND):
+                made[key] = AND.join(filter(None, [made[key], mine[key]]))
         made["clean"] = made["clean"] and mine["clean"]

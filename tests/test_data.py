@@ -565,7 +565,8 @@ def test_more_images_than_the_smallest_class_has_are_refused_and_the_class_is_na
         ("cifar100(images=50)", "unknown keyword of cifar100 'images'"),
         ("cifar100(50)", "not a data set with keywords"),
         ("cifar100(n=50", "unknown data set"),
-        ("glyphs(n=3)", "unknown keyword of glyphs 'n'"),
+        ("glyphs(n=3)", "glyphs takes no keywords, such as n"),
+        ("cifar-100", "unknown data set 'cifar-100'; did you mean cifar100"),
         ("cifar10(n=50)", "unknown data set 'cifar10'; did you mean cifar100"),
     ],
 )
@@ -576,7 +577,7 @@ def test_a_bad_name_of_a_subset_is_refused_in_words(name, words):
 
 def test_a_data_set_has_one_canonical_name():
     for name in ("cifar100(n=500)", "cifar100( )", " cifar100", "cifar100"):
-        assert Run(name.strip(), "resnet10_w16", "vanilla").dataset == "cifar100"
+        assert Run(name, "resnet10_w16", "vanilla").dataset == "cifar100"
     assert Run("cifar100( n = 50 )", "resnet10_w16", "vanilla").dataset == "cifar100(n=50)"
 
 
@@ -628,7 +629,7 @@ def test_a_folder_that_moved_keeps_its_records_and_another_of_its_name_is_refuse
     (image,) = (tmp_path / "there/pets/test").rglob("*cat*/0.png")
     Image.new("RGB", (40, 40)).save(image)
     load_cached.cache_clear()
-    with pytest.raises(ValueError, match="0.json is of another run .data_sha256"):
+    with pytest.raises(ValueError, match="0.json belongs to another run .data_sha256"):
         train(moved, "cpu", results=tmp_path / "results", progress=False)
 
 

@@ -7,8 +7,10 @@ from conftest import files
 
 import skdcore.study.queue
 from skdcore.__main__ import main
+from skdcore.bench import kept
+from skdcore.study.definition import study
 from skdcore.study.equal_cost import LONGER, bought, cost
-from skdcore.study.experiments import experiment
+from skdcore.study.experiments import RESULTS, experiment, regime
 from skdcore.study.queue import plan, queue, summary
 from skdcore.train import Run
 
@@ -56,11 +58,39 @@ def test_an_unknown_regime_or_round_is_refused_and_the_near_ones_named(names, ro
         queue(names, rounds)
 
 
-def test_a_cost_that_no_benchmark_holds_is_named(tmp_path):
-    with pytest.raises(ValueError, match="no benchmark of resnet50"):
-        cost("resnet50", "dlb", tmp_path)
-    with pytest.raises(ValueError, match="unknown method in the benchmark of resnet10_w16 'drg\\(k=1,alpha=3\\)'"):
+def test_a_queue_of_nothing_is_an_error_that_says_so():
+    with pytest.raises(ValueError, match=r"no round of study.yml trains tenth in \['B'\]"):
+        queue(["tenth"], ["B"])
+    with pytest.raises(ValueError, match="no round of study.yml trains miniature"):
+        queue(["miniature"])
+
+
+def test_a_cost_that_study_yml_lacks_is_named():
+    with pytest.raises(ValueError, match="unknown network in the costs of study.yml 'resnet50'"):
+        cost("resnet50", "dlb")
+    with pytest.raises(ValueError, match="unknown cost on resnet10_w16 in study.yml 'drg\\(k=1,alpha=3\\)'"):
         cost("resnet10_w16", "drg(k=1,alpha=3)")
+
+
+@pytest.mark.parametrize("network", study()["costs"])
+def test_the_costs_of_study_yml_are_those_of_a_committed_benchmark(network):
+    for record in kept(RESULTS, network):
+        for method, value in study()["costs"][network].items():
+            step = record["steps"][method]
+            assert step["first quartile"] - 0.05 <= value <= step["third quartile"] + 0.05, method
+
+
+def test_every_method_of_table_1_that_costs_more_is_compared_at_equal_cost_in_each_regime():
+    for name, network in (
+        ("tenth", "resnet10_w16"),
+        ("fifth", "resnet10_w16"),
+        ("full", "resnet10_w16"),
+        ("paper", "resnet18"),
+    ):
+        runs = {(run.method, run.epochs) for run in queue([name]) if run.model == network}
+        for method in experiment("table_1").rows:
+            epochs = bought(regime(name).epochs, network, method)
+            assert {("vanilla", epochs), ("ls", epochs)} <= runs, (name, method)
 
 
 def test_the_cost_of_a_method_buys_whole_epochs_and_no_more_where_it_costs_nothing():
@@ -78,7 +108,12 @@ def test_the_plan_says_what_is_complete_and_how_long_the_rest_takes(ran):
     assert minutes[:2] == [0, 1], "the made-up records take 60 seconds"
     assert minutes[2] == minutes[3] == pytest.approx(cost("resnet10_w16", "dlb")) and math.isnan(minutes[4])
     hours = (1 + 2 * minutes[2]) / 60
-    assert summary(table) == f"1 of 5 runs are complete; 3 take about {hours:.1f} hours and 1 of unknown length"
+    parts = [
+        "1 of 5 runs are complete",
+        f"3 more take about {hours:.1f} hours",
+        "1 more take a time that is not known yet",
+    ]
+    assert summary(table) == "; ".join(parts)
     assert summary(table[:1]) == "All 1 runs are complete"
 
 
@@ -102,7 +137,7 @@ def command(tiny, tmp_path, monkeypatch, capsys):
     return command
 
 
-def test_the_queue_stops_at_its_budget_and_resumes(command, tmp_path, stop_after):
+def test_the_queue_stops_when_it_is_told_to_and_resumes(command, tmp_path, stop_after):
     status, out, err = command()
     assert status == 0 and [line.split()[0] for line in out] == ["vanilla", "drg+dsr", "drg"]
     assert err[0].startswith("0 of 3 runs are complete")
@@ -113,6 +148,18 @@ def test_the_queue_stops_at_its_budget_and_resumes(command, tmp_path, stop_after
     stop_after(None)
     assert command()[:2] == (0, out)
     assert sum(file.endswith(".json") for file in files(tmp_path)) == 3
+
+
+def test_the_queue_stops_at_its_budget(command, tmp_path):
+    assert command("--budget", "1s")[0] in (0, 3)
+    assert command("--budget", "10m")[0] == 0
+
+
+def test_several_workers_take_the_runs_side_by_side(command, monkeypatch):
+    asked = {}
+    monkeypatch.setattr("skdcore.__main__.sweep", lambda runs, **how: asked.update(how, runs=runs) or [])
+    assert command("--workers", "2")[0] == 0
+    assert [run.method for run in asked["runs"]] == ["vanilla", "drg+dsr", "drg"] and asked["workers"] == 2
 
 
 def test_a_dry_run_prints_the_plan_and_trains_nothing(command, tmp_path):

@@ -173,7 +173,7 @@ def test_no_record_is_found_where_there_is_none(tmp_path):
 def test_the_record_of_a_cell_is_found_by_its_parameters_and_data_and_not_by_its_code(record, tmp_path):
     records.write(records.path(tmp_path, record["run"]), record)
     assert records.find(tmp_path, record["run"], "x") == records.find(tmp_path, record["run"]) == record
-    with pytest.raises(ValueError, match=r"0.json is of another run \(data_sha256 x instead of y\)"):
+    with pytest.raises(ValueError, match=r"0.json belongs to another run \(data_sha256 x instead of y\)"):
         records.find(tmp_path, record["run"], "y")
     with pytest.raises(ValueError, match="lr 0.05 instead of 0.1"):
         records.find(tmp_path, record["run"] | {"lr": 0.1})

@@ -481,12 +481,12 @@ def test_a_run_keeps_its_start_its_seconds_and_its_code_when_it_goes_on(fit, sto
         fit("vanilla")
     checkpoint = torch.load(next(tmp_path.rglob("*.checkpoint.pt")), weights_only=True)
     stop_after(1)
-    monkeypatch.setattr("skdcore.train.CODE", "edited")
+    monkeypatch.setattr("skdcore.machine.CODE", "edited")
     with pytest.raises(Stopped):
         fit("vanilla")
     stop_after(None)
     record = fit("vanilla")
-    assert record["provenance"]["code"] == f"{checkpoint['provenance']['code']}+edited"
+    assert record["provenance"]["code"] == f"{checkpoint['provenance']['code']} and edited"
     assert record["provenance"]["started"] == checkpoint["provenance"]["started"]
     assert record["cost"]["seconds"] > sum(checkpoint["seconds"].values()) > 0
 
@@ -497,6 +497,19 @@ def test_a_budget_stops_a_run_at_a_checkpoint_and_says_where(fit, whole, tmp_pat
         fit("drg+dsr", budget=1e-6)
     assert kinds(tmp_path / "results") == {".checkpoint.pt"}
     assert timeless(fit("drg+dsr", budget=600)) == timeless(record)
+
+
+def test_a_signal_in_the_final_scoring_stops_the_runs_after_it(fit, tmp_path, monkeypatch):
+    measured = measures.temperature_scaled
+
+    def interrupted(*arguments):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return measured(*arguments)
+
+    monkeypatch.setattr(measures, "temperature_scaled", interrupted)
+    with pytest.raises(Stopped, match="stopped by SIGTERM, after the record was written"):
+        fit("vanilla")
+    assert kinds(tmp_path / "results") == {".images.npz", ".json", ".logits.pt", ".weights.pt"}
 
 
 def test_a_budget_holds_while_a_run_waits_for_another_worker(folder, tmp_path, python):
@@ -519,7 +532,7 @@ def test_a_checkpoint_of_other_settings_is_refused_and_kept(fit, stop_after, tin
     (checkpoint,) = tmp_path.rglob("*.checkpoint.pt")
     before = checkpoint.read_bytes()
     monkeypatch.setattr(DATASETS[tiny], "recipe", DATASETS[tiny].recipe | {"lr": 0.01})
-    with pytest.raises(ValueError, match=r"checkpoint.pt is of a run with other settings"):
+    with pytest.raises(ValueError, match=r"checkpoint.pt belongs to a run with other settings"):
         fit("vanilla")
     assert checkpoint.read_bytes() == before
 
@@ -593,7 +606,7 @@ def test_a_checkpoint_of_another_teacher_is_refused_and_kept_and_goes_on_with_it
     of_teacher.write_text(
         json.dumps(own_record | {"provenance": own_record["provenance"] | {"weights": digest(place)}})
     )
-    with pytest.raises(ValueError, match=r"checkpoint.pt is of a run with other settings, data or teacher"):
+    with pytest.raises(ValueError, match=r"checkpoint.pt belongs to a run with other settings, data or teacher"):
         fit("kd")
     assert checkpoint.read_bytes() == before and not checkpoint.with_name("0.json").exists()
     place.write_bytes(own)
@@ -790,7 +803,7 @@ def test_a_place_taken_by_another_run_is_refused_and_kept(fit, tiny, tmp_path, m
     else:
         monkeypatch.setattr(DATASETS[tiny], "recipe", DATASETS[tiny].recipe | {"lr": 0.01})
     words = {"data": "data_sha256", "settings": "lr 0.05 instead of 0.01"}[changed]
-    with pytest.raises(ValueError, match=rf"0\.json is of another run .*{words}"):
+    with pytest.raises(ValueError, match=rf"0\.json belongs to another run .*{words}"):
         fit("vanilla")
     assert {name: (tmp_path / "results" / name).read_bytes() for name in files(tmp_path / "results")} == before
 

@@ -1,42 +1,39 @@
 """Comparisons at equal cost: plain training for the epochs that a costlier method's cost buys.
 
-A cost is a step's seconds over vanilla's, from the committed benchmark of the network.
+A cost is a step's time over that of vanilla, from `costs` of study.yml.
 """
 
 from contextlib import suppress
 from dataclasses import replace
 
-from skdcore import bench
-from skdcore.errors import unknown
-from skdcore.study.experiments import RESULTS
+from skdcore.study.definition import known, study
+from skdcore.sums import canonical
 
 THRESHOLD = 1.05  # up to here equal epochs are equal cost
 LONGER = ("vanilla", "ls")  # what the cost of a method is spent on instead
 
 
-def cost(network, method, results=RESULTS):
-    """A step of a method over one of vanilla's, on a network.  Raises ValueError if no committed benchmark has it."""
-    kept = bench.kept(results, network)
-    if not kept:
-        raise ValueError(f"no benchmark of {network} in {results}/bench; see `python -m skdcore bench --help`")
-    steps = max(kept, key=lambda record: record["provenance"]["ended"])["steps"]
-    if method not in steps:
-        raise unknown(f"method in the benchmark of {network}", method, steps)
-    return steps[method]["over vanilla"]
+def cost(network, method):
+    """A step of a method over one of vanilla's, on a network.  Raises ValueError for a cost that study.yml lacks."""
+    costs = study()["costs"]
+    known("network in the costs of study.yml", [network], costs)
+    own = {canonical(name): value for name, value in costs[network].items()}
+    known(f"cost on {network} in study.yml", [method], own)
+    return own[method]
 
 
-def bought(epochs, network, method, results=RESULTS):
+def bought(epochs, network, method):
     """The epochs of vanilla that cost as much as `epochs` of a method, rounded; the same up to THRESHOLD."""
-    ratio = cost(network, method, results)
+    ratio = cost(network, method)
     return round(epochs * ratio) if ratio > THRESHOLD else epochs
 
 
-def longer(runs, results=RESULTS):
-    """The runs of `LONGER` for the epochs that the costs of these runs buy; none for a cost that no benchmark has."""
+def longer(runs):
+    """The runs of `LONGER` for the epochs that the costs of these runs buy; none for a cost that is not known."""
     chosen = {}
     for run in runs:
         with suppress(ValueError):
-            epochs = bought(run.epochs, run.model, run.method, results)
+            epochs = bought(run.epochs, run.model, run.method)
             if epochs != run.epochs:
                 chosen |= dict.fromkeys(replace(run, method=method, epochs=epochs) for method in LONGER)
     return list(chosen)

@@ -3,11 +3,10 @@
 import pandas
 
 from skdcore import records
-from skdcore.errors import unknown
 from skdcore.methods import canonical
-from skdcore.study.definition import at, study
+from skdcore.study.definition import at, known, study
 from skdcore.study.equal_cost import LONGER, bought, cost
-from skdcore.study.experiments import BASELINE, experiment, regime
+from skdcore.study.experiments import BASELINE, Experiment, experiment, regime, regimes
 from skdcore.train import Run
 
 
@@ -20,35 +19,36 @@ def queue(names, rounds=None, **changed):
     for name in names:
         regime(name)
     entries = study()["queue"]
-    for name in rounds or []:
-        if name not in (known := [values["round"] for values in entries]):
-            raise unknown("round", name, known)
+    known("round", rounds or [], [values["round"] for values in entries])
     chosen = {}
     for values in entries:
         if rounds and values["round"] not in rounds:
             continue
         with at("queue", values["round"]):
+            known("regime", values["regimes"], regimes())
             for name in values["regimes"]:
                 if name in names:
                     for run in _runs(regime(name), values, changed):
                         chosen.setdefault(run, values["round"])
+    if not chosen:
+        raise ValueError(f"no round of study.yml trains {' or '.join(names)}" + (f" in {rounds}" if rounds else ""))
     return chosen
 
 
 def _runs(of, values, changed):
     """The runs of a round in one regime, seed by seed, so that what is complete is complete rows of a table."""
-    methods = [row for name in values.get("rows_of", []) for row in experiment(name).rows]
-    methods += map(canonical, values.get("methods", []))
-    dataset = changed.get("dataset") or of.dataset or "cifar100"
-    precision = changed.get("precision") or of.precision
+    plain = of.dataset or Experiment.dataset
+    rows = [(of.dataset or one.dataset, row) for one in map(experiment, values.get("rows_of", [])) for row in one.rows]
+    rows += [(plain, canonical(method)) for method in values.get("methods", [])]
+    usual, precision = changed.get("epochs") or of.epochs, changed.get("precision") or of.precision
     for seed in values.get("seeds", of.seeds):
         for network in values.get("models", of.models):
-            for method in methods:
-                yield Run(dataset, network, method, seed, changed.get("epochs") or of.epochs, precision)
+            for dataset, method in rows:
+                yield Run(changed.get("dataset") or dataset, network, method, seed, usual, precision)
             for method in map(canonical, values.get("at_cost_of", [])):
-                epochs = bought(changed.get("epochs") or of.epochs, network, method)
+                epochs = bought(usual, network, method)
                 for longer in LONGER:
-                    yield Run(dataset, network, longer, seed, epochs, precision)
+                    yield Run(changed.get("dataset") or plain, network, longer, seed, epochs, precision)
 
 
 def plan(chosen, results):
@@ -87,9 +87,12 @@ def _minutes(run, pace):
 def summary(table, workers=1):
     """How much of a plan is complete and how long the rest takes, in a line."""
     left = table[~table["complete"]]
-    text = f"{len(table) - len(left)} of {len(table)} runs are complete"
     if left.empty:
         return f"All {len(table)} runs are complete"
-    known = left["minutes"].dropna()
-    more = f" and {len(left) - len(known)} of unknown length" if len(known) < len(left) else ""
-    return f"{text}; {len(known)} take about {known.sum() / 60 / workers:.1f} hours{more}"
+    timed = left["minutes"].dropna()
+    parts = [f"{len(table) - len(left)} of {len(table)} runs are complete"]
+    if len(timed):
+        parts.append(f"{len(timed)} more take about {timed.sum() / 60 / workers:.1f} hours")
+    if unknown := len(left) - len(timed):
+        parts.append(f"{unknown} more take a time that is not known yet")
+    return "; ".join(parts)
