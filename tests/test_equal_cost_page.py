@@ -48,12 +48,12 @@ def test_few_seeds_are_compared_at_the_common_ones_without_an_interval(ran):
     assert frame["verdict"].tolist() == ["n < 3", "n < 3", "", ""]
 
 
-def test_a_cost_that_no_benchmark_holds_is_named(ran):
+def test_a_cost_that_study_yml_lacks_is_named(ran):
     _, one = tenth(ran)
     with pytest.raises(ValueError, match=f"unknown .* {NETWORK}.* 'dlbb'; did you mean dlb"):
         at_equal_cost(one, 120, ["dlbb"])
     text = EqualCost(ran("tenth", **{"ps_kd+drg": [30.0]}))._repr_markdown_()
-    assert f"No committed benchmark of `{NETWORK}` holds the cost of `ps_kd+drg`." in text
+    assert f"`study.yml` has no cost on `{NETWORK}` of `ps_kd+drg`." in text
 
 
 def test_the_page_says_what_is_left_and_counts_what_did_not_run(ran):

@@ -38,7 +38,7 @@ class EqualCost(Tabs):
 
 
 def known_costs(network, methods):
-    """{method: its cost} of those whose cost the network's benchmark holds, cheapest first."""
+    """{method: its cost} of those whose cost on the network study.yml has, cheapest first."""
     found = {}
     for method in methods:
         with suppress(ValueError):
@@ -50,7 +50,7 @@ def at_equal_cost(evidence, epochs, methods):
     """A row for each method and each of `LONGER`, trained for the epochs that its cost buys; and the family's c.
 
     `epochs` are the regime's usual ones.  A difference has an interval if both rows are in the model, and otherwise is
-    that of the `n` common seeds.  Raises ValueError for a method whose cost no benchmark holds.
+    that of the `n` common seeds.  Raises ValueError for a method whose cost study.yml lacks.
     """
     accuracies, rows, contrasts = evidence.accuracies, [], {}
     for method in methods:
@@ -98,7 +98,7 @@ def _blocks(regime, one, name):
     known = known_costs(one.network, methods)
     frame, c = at_equal_cost(one, regime.epochs, [method for method, price in known.items() if price > THRESHOLD])
     without = ", ".join(f"`{method}`" for method in sorted(methods & one.runs.keys() - known.keys()))
-    blocks = [f"No committed benchmark of `{one.network}` holds the cost of {without}."] if without else []
+    blocks = [f"`study.yml` has no cost on `{one.network}` of {without}."] if without else []
     if frame.empty:
         return blocks
     shown = frame[frame["n"] > 0]
