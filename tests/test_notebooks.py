@@ -1,6 +1,7 @@
 """Every template runs through papermill at tiny parameters, is short, and refuses what it does not know."""
 
 import json
+import os
 
 import nbformat
 import papermill
@@ -19,8 +20,12 @@ pytestmark = pytest.mark.filterwarnings("default")  # nbclient, jupyter_client a
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
-    """One results folder, so that a cell that stands in several tables is trained once."""
-    return tmp_path_factory.mktemp("results")
+    """One results folder for all test processes, so that a run that is in several tables is trained once."""
+    session = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    if not session:
+        return tmp_path_factory.mktemp("results")
+    (folder := tmp_path_factory.getbasetemp().parent / f"results-{session}").mkdir(exist_ok=True)
+    return folder
 
 
 def run(template, out, **given):
