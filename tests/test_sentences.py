@@ -43,6 +43,15 @@ def test_the_answer_has_gains_the_ends_of_intervals_the_papers_gains_and_who_els
     assert text.endswith("on resnet18 are +0.86 to +1.78. Better than vanilla among the other methods: `dlb`.")
 
 
+def test_the_answer_about_one_method_is_in_the_singular(ran):
+    results = ran("full", **OTHERS, drg=GAIN)
+    (one,) = of_regime(regime("full"), results)
+    gain, low, high = one.gains[0]["drg"]
+    text = sentences.answer(experiment("table_1"), results)
+    assert f"The gain is {gain:+.2f} points, with a simultaneous 95 % interval from {low:+.2f} to {high:+.2f};" in text
+    assert "the paper's gain on resnet18 is +1.78." in text
+
+
 def test_the_answer_names_the_network_where_there_are_several(ran):
     ran(vanilla=VANILLA, drg=GAIN, dsr=LOSS)
     text = sentences.answer(experiment("table_1"), ran(model="resnet50", vanilla=VANILLA, drg=GAIN, dsr=LOSS))

@@ -90,11 +90,20 @@ def answer(experiment, results=RESULTS):
         (f"On {one.network}: " if len(there) > 1 else "") + verdicts(ours[ours["network"] == one.network])
         for one in there
     )
+    gains = (
+        f"The gains are {_span(ours, 'gain', 'gain')} points and their simultaneous {PERCENT} intervals reach from "
+        f"{_span(ours, 'low', 'high')}; the paper's gains on {ours['paper_network'].iloc[0]} are "
+        f"{_span(ours, 'paper_gain', 'paper_gain')}."
+    )
+    if len(ours) == 1:
+        (row,) = ours.itertuples()
+        gains = (
+            f"The gain is {row.gain:+.2f} points, with a simultaneous {PERCENT} interval from {row.low:+.2f} to "
+            f"{row.high:+.2f}; the paper's gain on {row.paper_network} is {row.paper_gain:+.2f}."
+        )
     return (
-        f"**{head} in the regime `{regime.id}`** ({regime.text}). {found} The gains are {_span(ours, 'gain', 'gain')} "
-        f"points and their simultaneous {PERCENT} intervals reach from {_span(ours, 'low', 'high')}; the paper's gains "
-        f"on {ours['paper_network'].iloc[0]} are {_span(ours, 'paper_gain', 'paper_gain')}. Better than vanilla among "
-        f"the other methods: {names or 'none'}."
+        f"**{head} in the regime `{regime.id}`** ({regime.text}). {found} {gains} Better than vanilla among the other "
+        f"methods: {names or 'none'}."
     )
 
 
