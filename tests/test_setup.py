@@ -40,7 +40,8 @@ def test_readme_names_only_targets_and_files_that_exist():
 
 
 def test_help_lists_every_target():
-    shown = subprocess.run(["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    command = ["make", "--no-print-directory", "help"]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert {line.split()[0] for line in shown.splitlines()} == TARGETS
     assert {"setup", "book", "pages", "test", "quick", "sweep", "bench", "lab", "clean", "help"} == TARGETS
 
