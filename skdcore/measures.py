@@ -35,7 +35,8 @@ def scores(logits, y):
 def temperature_scaled(logits, y):
     """NLL and ECE after temperature scaling, cross-fitted: each half of the images has the other half's temperature.
 
-    The halves are the images of even and of odd index; `temperature` is the mean of both.
+    The halves are the images of even and of odd index, which in `glyphs` are of different classes.  `temperature` is
+    the mean of both.
     """
     logits, scaled, temperatures = logits.double(), logits.double().clone(), []
     for half in (0, 1):
