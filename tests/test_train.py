@@ -37,6 +37,13 @@ def weights(results):
     return {str(place.relative_to(results)): torch.load(place, weights_only=True) for place in places}
 
 
+def deployed(results):
+    """The plain network in evaluation mode, with the weights of the only run under a results folder."""
+    base = network("resnet10_w16", 10, 16).base.eval()
+    base.load_state_dict(*weights(results).values())
+    return base
+
+
 def splits():
     return load_cached("tiny", None, torch.device("cpu"), 0)
 
@@ -170,8 +177,7 @@ def test_the_scores_of_a_record_are_those_of_the_weights_beside_it(fit, tmp_path
     """The plain network, without any auxiliary part, gives the record's numbers on all test images."""
     final = fit("drg+dsr")["final"]
     test = load_cached("tiny", None, torch.device("cpu"), 0)[1]
-    base = network("resnet10_w16", 10, 16).base.eval()
-    base.load_state_dict(*weights(tmp_path / "results").values())
+    base = deployed(tmp_path / "results")
     with torch.no_grad():
         logits = base(test.view(torch.arange(len(test))))
     found = measures.scores(logits, test.labels)
@@ -197,8 +203,7 @@ def test_the_scores_of_each_image_stand_beside_the_record_and_agree_with_it(fit,
 def test_the_training_accuracy_of_a_record_is_that_of_the_images_as_they_are(fit, tmp_path):
     final = fit("vanilla")["final"]
     data = load_cached("tiny", None, torch.device("cpu"), 0)[0]
-    base = network("resnet10_w16", 10, 16).base.eval()
-    base.load_state_dict(*weights(tmp_path / "results").values())
+    base = deployed(tmp_path / "results")
     with torch.no_grad():
         right = base(data.plain(torch.arange(len(data)))).argmax(dim=1) == data.labels
     assert abs(100 * right.double().mean().item() - final["train_accuracy"]) <= 1, "half-precision weights"
