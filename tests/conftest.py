@@ -28,7 +28,7 @@ from skdcore.train import Run, Training, train
 PROJECT = Path(__file__).parents[1]
 ROWS = sorted({row for one in experiments().values() for row in one.rows})
 STEPS = 5  # of an epoch of `tiny`
-THREADS = int(os.environ.get("OMP_NUM_THREADS", 1))  # of torch, in every test and in the processes that tests start
+THREADS = int(os.environ.setdefault("OMP_NUM_THREADS", "1"))  # of torch, here and in the processes that tests start
 
 
 @pytest.fixture(autouse=True)
@@ -143,7 +143,7 @@ def python():
     def python(*arguments, **options):
         settings = {"cwd": PROJECT, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         path = os.pathsep.join([str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])])
-        env = os.environ | {"OMP_NUM_THREADS": str(THREADS), "PYTHONPATH": path}
+        env = os.environ | {"PYTHONPATH": path}
         started.append(subprocess.Popen([sys.executable, *map(str, arguments)], **settings | {"env": env} | options))
         return started[-1]
 

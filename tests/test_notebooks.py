@@ -6,6 +6,7 @@ import os
 import nbformat
 import papermill
 import pytest
+from distributed import Client
 
 from skdcore.records import path, read
 from skdcore.study.experiments import ROOT, experiment
@@ -14,7 +15,6 @@ TEMPLATES = sorted((ROOT / "notebooks").glob("*.ipynb"))
 READERS = ("index", "claims", "equal_cost", "seeds", "when")  # they train nothing
 OTHERS = dict.fromkeys(READERS, {}) | {"train_one": {"epochs": 1}, "side_by_side": {"methods": "['kd']", "minutes": 0}}
 EXPERIMENTS = [path.stem for path in TEMPLATES if path.stem not in OTHERS]
-TINY = OTHERS | {name: {"seeds": "[0]", "epochs": 1} for name in EXPERIMENTS}
 pytestmark = pytest.mark.filterwarnings("default")  # nbclient, jupyter_client and tornado warn of each other
 
 
@@ -28,20 +28,31 @@ def shared(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def scheduler():
+    """The address of one Dask worker for all notebooks, as each would start processes of its own."""
+    with Client(n_workers=1, threads_per_worker=1, dashboard_address=":0", memory_limit=None) as client:
+        yield client.scheduler.address
+
+
 def run(template, out, **given):
     papermill.execute_notebook(template, out, parameters=given, cwd=out.parent, progress_bar=False)
     return nbformat.read(out, as_version=4)
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.stem)
-def test_template_runs_and_writes_only_where_it_is_told(template, tmp_path, shared):
+def test_template_runs_and_writes_only_where_it_is_told(template, tmp_path, shared, folder, request):
+    tiny = OTHERS.get(template.stem)
+    if template.stem in EXPERIMENTS:
+        address = request.getfixturevalue("scheduler")
+        tiny = {"dataset": f"folder:{folder}", "seeds": "[0]", "epochs": 1, "scheduler": address}
     before = {file: file.stat().st_mtime_ns for file in (ROOT / "results").rglob("*") if file.is_file()}
-    done = run(template, tmp_path / "out.ipynb", results=str(shared), **TINY[template.stem])
+    done = run(template, tmp_path / "out.ipynb", results=str(shared), **tiny)
     assert not any(cell.get("outputs") and cell.outputs[0].output_type == "error" for cell in done.cells)
     assert before == {file: file.stat().st_mtime_ns for file in (ROOT / "results").rglob("*") if file.is_file()}
     if template.stem in EXPERIMENTS:
         text = json.dumps(done)
-        for run_ in experiment(template.stem).cells("glyphs", ["resnet10_w16"], [0], epochs=1):
+        for run_ in experiment(template.stem).cells(f"folder:{folder}", ["resnet10_w16"], [0], epochs=1):
             assert f"{read(path(shared, run_.settings()))['final']['accuracy']:.2f}" in text
 
 
