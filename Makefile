@@ -46,7 +46,7 @@ quick: setup ## the tests that the author of a method needs, in a minute
 	$(BIN)/python -m pytest -m quick --numprocesses 2 --dist worksteal
 
 SWEEP ?= --dataset glyphs --model resnet10_w16 --method vanilla ls drg dsr drg+dsr --seed 0 1 2 --results _build/results
-sweep: setup ## train many cells on Dask: make sweep SWEEP="--dataset cifar100 --root data ..."
+sweep: setup ## train many runs on Dask: make sweep SWEEP="--dataset cifar100 --root data ..."
 	$(BIN)/python -m skdcore sweep $(SWEEP)
 
 bench: setup ## what a step costs: ratios from one interleaved run

@@ -47,7 +47,7 @@ def parser():
     ):
         name = command.__name__.removesuffix("_command")
         example = f"example: python -m skdcore {name} --dataset glyphs --model resnet10_w16 {example}"
-        _cells(sub := _add(commands, command, help_, epilog=example))
+        _runs(sub := _add(commands, command, help_, epilog=example))
         _how(sub)
         if command is sweep_command:
             _cluster(sub)
@@ -89,7 +89,7 @@ def _cluster(sub):
     sub.add_argument("--workers", type=int, metavar="N", help="runs at a time; default: one a GPU, else one a core")
 
 
-def _cells(sub):
+def _runs(sub):
     sub.add_argument("--dataset", required=True, help="glyphs, cifar100, tinyimagenet or folder:PATH")
     sub.add_argument("--model", required=True, nargs="+", help=", ".join(MODELS))
     sub.add_argument(

@@ -74,8 +74,8 @@ class Data:
         column = torch.randint(2 * self.padding + 1, one, device=index.device) + steps
         if self.flip:
             column = torch.where(torch.rand(one, device=index.device) < 0.5, column.flip(1), column)
-        place = ((index[:, None] * wide + row) * wide)[:, :, None] + column[:, None, :]
-        return self.pixels.index_select(0, place.flatten()).view(*place.shape, 3)
+        pixel = ((index[:, None] * wide + row) * wide)[:, :, None] + column[:, None, :]
+        return self.pixels.index_select(0, pixel.flatten()).view(*pixel.shape, 3)
 
     def _resized_crop(self, index):
         """float32 (B, side, side, 3): resize a random box of each image, and flip."""

@@ -15,30 +15,30 @@ class Line:
     """
 
     def __init__(self, show=True):
-        self.place = _place() if show else None
+        self.output = _output() if show else None
         self.shown, self.handle = -1e9, None
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        if self.place == "terminal" and self.shown > 0:
+        if self.output == "terminal" and self.shown > 0:
             print(file=sys.stderr, flush=True)
-        self.place = None
+        self.output = None
 
     def update(self, text):
         """Shows `text()` if it is time to."""
-        if self.place and time.monotonic() - self.shown > SECONDS[self.place]:
+        if self.output and time.monotonic() - self.shown > SECONDS[self.output]:
             self._show(text())
 
     def show(self, text):
         """Shows the text, whatever the time."""
-        if self.place:
+        if self.output:
             self._show(text)
 
     def _show(self, text):
         self.shown = time.monotonic()
-        if self.place == "notebook":
+        if self.output == "notebook":
             from IPython.display import display
 
             shown = {"text/plain": text}
@@ -47,11 +47,11 @@ class Line:
             else:
                 self.handle = display(shown, raw=True, display_id=True)
         else:
-            start, end = ("\r\033[K", "") if self.place == "terminal" else ("", "\n")
+            start, end = ("\r\033[K", "") if self.output == "terminal" else ("", "\n")
             print(start + text, end=end, file=sys.stderr, flush=True)
 
 
-def _place():
+def _output():
     shell = sys.modules.get("IPython") and sys.modules["IPython"].get_ipython()
     if shell and hasattr(shell, "kernel"):
         return "notebook"

@@ -48,7 +48,7 @@ def _gather(client, runs, line, **options):
     """The records of the runs, in order, with a line of progress for each that ends."""
     from distributed import as_completed
 
-    futures = client.map(_cell, runs, pure=False, **options)
+    futures = client.map(_train, runs, pure=False, **options)
     began, slots = time.monotonic(), len(client.nthreads())
     line.show(f"0 of {len(runs)} runs done, {slots} at a time")
     for done, future in enumerate(as_completed(futures), 1):
@@ -61,7 +61,7 @@ def _gather(client, runs, line, **options):
     return results
 
 
-def _cell(run, deadline, device, **options):
+def _train(run, deadline, device, **options):
     """What a worker does: the record, or the words of `Stopped`."""
     if device in (None, "cuda") and torch.cuda.is_available():
         device = _gpu()

@@ -48,11 +48,11 @@ def test_a_run_has_a_tab_for_each_network_and_its_model_is_over_its_own_rows(ran
     ran("full", vanilla=VANILLA, drg=DRG)
     there = under(ran("full", model="resnet10_w32", vanilla=VANILLA, drg=DRG, dlb=[53.0, 53.3, 53.0]))
     asked = []
-    monkeypatch.setattr(body, "sweep", lambda cells, **where: asked.append((cells, where)) or there)
+    monkeypatch.setattr(body, "sweep", lambda runs, **where: asked.append((runs, where)) or there)
     models = ["resnet10_w16", "resnet10_w32"]
     page = body.trained("table_1", "cifar100", models, [0, 1, 2], 12, "bf16", "root", "results", None)
-    cells = experiment("table_1").cells("cifar100", models, [0, 1, 2], 12, "bf16")
-    assert asked == [(cells, {"root": "root", "results": "results", "scheduler": None})]
+    runs = experiment("table_1").runs("cifar100", models, [0, 1, 2], 12, "bf16")
+    assert asked == [(runs, {"root": "root", "results": "results", "scheduler": None})]
     assert list(page.tabs) == models and list(page.frames) == [f"this run, {model}" for model in models]
     assert "of the 2 rows of this run" in page.tabs["resnet10_w16"][2]
     assert "on all 2 networks" in page.tabs["resnet10_w32"][2]

@@ -44,17 +44,15 @@ def test_the_papers_regime_is_the_last_and_has_no_data_or_networks_of_its_own():
 
 def test_a_regime_runs_an_experiment_on_its_own_images_and_networks_or_else_on_the_experiments():
     table_2 = experiment("table_2")
-    cells = regime("paper").cells(table_2)
-    assert {(cell.dataset, cell.model) for cell in cells} == {("tinyimagenet", model) for model in table_2.models}
-    assert len(cells) == 3 * len(table_2.rows) * len(table_2.models)
-    assert {(cell.dataset, cell.model) for cell in regime("tenth").cells(table_2)} == {
-        ("cifar100(n=50)", "resnet10_w16")
-    }
+    runs = regime("paper").runs(table_2)
+    assert {(run.dataset, run.model) for run in runs} == {("tinyimagenet", model) for model in table_2.models}
+    assert len(runs) == 3 * len(table_2.rows) * len(table_2.models)
+    assert {(run.dataset, run.model) for run in regime("tenth").runs(table_2)} == {("cifar100(n=50)", "resnet10_w16")}
 
 
 def test_a_seed_is_complete_before_the_next_one_begins():
-    cells = experiment("table_1").cells("glyphs", ["resnet10_w16", "resnet10_w32"], [4, 2])
-    assert [cell.seed for cell in cells] == sorted((cell.seed for cell in cells), key=[4, 2].index)
+    runs = experiment("table_1").runs("glyphs", ["resnet10_w16", "resnet10_w32"], [4, 2])
+    assert [run.seed for run in runs] == sorted((run.seed for run in runs), key=[4, 2].index)
 
 
 @pytest.mark.parametrize(
@@ -161,9 +159,9 @@ def test_the_records_of_a_regime_are_those_of_all_experiments_or_of_one(ran):
     results = ran("paper", dataset="tinyimagenet", vanilla=[56.0])
     paper = regime("paper")
     assert len(found(every_run(paper), results)) == 6
-    table_2 = found(paper.cells(experiment("table_2")), results)
+    table_2 = found(paper.runs(experiment("table_2")), results)
     assert [(record["run"]["dataset"], record["run"]["model"]) for record in table_2] == [("tinyimagenet", "resnet18")]
-    assert len(found(paper.cells(experiment("fig_6")), results)) == 3
+    assert len(found(paper.runs(experiment("fig_6")), results)) == 3
     assert found(every_run(regime("tenth")), results) == []
 
 

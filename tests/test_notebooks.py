@@ -52,7 +52,7 @@ def test_template_runs_and_writes_only_where_it_is_told(template, tmp_path, shar
     assert before == {file: file.stat().st_mtime_ns for file in (ROOT / "results").rglob("*") if file.is_file()}
     if template.stem in EXPERIMENTS:
         text = json.dumps(done)
-        for run_ in experiment(template.stem).cells(f"folder:{folder}", ["resnet10_w16"], [0], epochs=1):
+        for run_ in experiment(template.stem).runs(f"folder:{folder}", ["resnet10_w16"], [0], epochs=1):
             assert f"{read(path(shared, run_.settings()))['final']['accuracy']:.2f}" in text
 
 

@@ -26,9 +26,9 @@ def test_the_most_valuable_runs_of_the_paper_come_first_and_none_twice():
 
 def test_the_queue_has_the_column_of_resnet18_and_the_ablations():
     runs = set(queue(["paper"]))
-    assert runs.issuperset(experiment("table_1").cells("cifar100", ["resnet18"], [0, 1, 2], 200, "bf16"))
+    assert runs.issuperset(experiment("table_1").runs("cifar100", ["resnet18"], [0, 1, 2], 200, "bf16"))
     for name in ("table_3", "table_4", "fig_6", "fig_7"):
-        assert runs.issuperset(experiment(name).cells("cifar100", ["resnet18"], [0], 200, "bf16"))
+        assert runs.issuperset(experiment(name).runs("cifar100", ["resnet18"], [0], 200, "bf16"))
 
 
 def test_round_a_is_four_rows_seed_by_seed_and_plain_training_at_the_cost_of_dlb():

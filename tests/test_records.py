@@ -1,4 +1,4 @@
-"""Records: their form, their place, finding the one that answers a cell."""
+"""Records: their form, their path, finding the one of a run."""
 
 import copy
 import errno
@@ -93,14 +93,14 @@ BROKEN["provenance.data_sha256"] = without("provenance", "data_sha256")
 @pytest.mark.parametrize("words, change", BROKEN.items(), ids=BROKEN)
 def test_a_broken_record_is_neither_written_nor_read_and_the_place_is_named(record, tmp_path, words, change):
     change(record)
-    place = tmp_path / "0.json"
+    file = tmp_path / "0.json"
     pattern = "0.json: not a record: .*" + re.sub(r"^\w+\.", "", words)
     with pytest.raises(ValueError, match=pattern):
-        records.write(place, record)
+        records.write(file, record)
     assert files(tmp_path) == []
-    place.write_text(json.dumps(record))
+    file.write_text(json.dumps(record))
     with pytest.raises(ValueError, match=pattern):
-        records.read(place)
+        records.read(file)
 
 
 def test_a_failed_record_must_say_why(failed):
@@ -121,7 +121,7 @@ def settings(dataset="glyphs", method="drg+dsr", **others):
 
 
 @pytest.mark.parametrize(
-    "cell, place",
+    "run, file",
     [
         (settings(), "glyphs/resnet10_w16/drg+dsr/e4-fp32/0.json"),
         (settings(seed=12, epochs=200, precision="bf16"), "glyphs/resnet10_w16/drg+dsr/e200-bf16/12.json"),
@@ -132,13 +132,13 @@ def settings(dataset="glyphs", method="drg+dsr", **others):
         ),
     ],
 )
-def test_a_cell_has_a_place_that_every_file_system_takes(cell, place, tmp_path):
-    assert records.path(tmp_path, cell).relative_to(tmp_path).as_posix() == place
+def test_a_run_has_a_path_that_every_file_system_takes(run, file, tmp_path):
+    assert records.path(tmp_path, run).relative_to(tmp_path).as_posix() == file
 
 
 def test_a_folder_is_known_by_its_name_wherever_it_lies(tmp_path):
-    places = [records.path("", settings(f"folder:{tmp_path}/{where}/my pets")).parts[0] for where in ("a", "b")]
-    assert places == ["folder-my%20pets"] * 2
+    paths = [records.path("", settings(f"folder:{tmp_path}/{where}/my pets")).parts[0] for where in ("a", "b")]
+    assert paths == ["folder-my%20pets"] * 2
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
@@ -158,19 +158,19 @@ def test_a_folder_is_one_data_set_however_its_path_is_written(tmp_path, other):
     assert Run(f"folder:{other.format(pets)}", "resnet18", "vanilla") == Run(f"folder:{pets}", "resnet18", "vanilla")
 
 
-def test_cells_that_differ_have_places_that_differ():
-    cells = [
+def test_runs_that_differ_have_paths_that_differ():
+    runs = [
         settings(), settings(method="dsr+drg"), settings(seed=1), settings(epochs=8), settings(precision="bf16"),
         settings(method="drg"), settings("cifar100"), Run("glyphs", "resnet18", "drg+dsr").settings(),
     ]  # fmt: skip
-    assert len({records.path("", cell) for cell in cells}) == len(cells)
+    assert len({records.path("", run) for run in runs}) == len(runs)
 
 
 def test_no_record_is_found_where_there_is_none(tmp_path):
     assert records.find(tmp_path, settings()) is None and records.find(tmp_path / "nowhere", settings()) is None
 
 
-def test_the_record_of_a_cell_is_found_by_its_parameters_and_data_and_not_by_its_code(record, tmp_path):
+def test_the_record_of_a_run_is_found_by_its_parameters_and_data_and_not_by_its_code(record, tmp_path):
     records.write(records.path(tmp_path, record["run"]), record)
     assert records.find(tmp_path, record["run"], "x") == records.find(tmp_path, record["run"]) == record
     with pytest.raises(ValueError, match=r"0.json belongs to another run \(data_sha256 x instead of y\)"):
@@ -186,25 +186,25 @@ def test_the_record_of_a_cell_is_found_by_its_parameters_and_data_and_not_by_its
 
 def test_records_are_read_in_the_order_of_their_paths_and_other_files_are_passed_over(record, tmp_path):
     for seed in (2, 0, 1):
-        cell = copy.deepcopy(record)
-        cell["run"]["seed"] = seed
-        place = records.path(tmp_path, cell["run"])
-        records.write(place, cell)
-        place.with_suffix(".lock").touch()
-        torch.save({}, place.with_suffix(".checkpoint.pt"))
+        one = copy.deepcopy(record)
+        one["run"]["seed"] = seed
+        file = records.path(tmp_path, one["run"])
+        records.write(file, one)
+        file.with_suffix(".lock").touch()
+        torch.save({}, file.with_suffix(".checkpoint.pt"))
     records.write(records.path(tmp_path / "teachers", record["run"]), record)  # made again for its weights
     assert [found["run"]["seed"] for found in records.under(tmp_path)] == [0, 1, 2]
 
 
 def test_a_file_is_replaced_in_one_move_and_a_failure_leaves_the_one_before(tmp_path, monkeypatch):
-    place = tmp_path / "file"
-    records.atomically(place, b"before")
+    file = tmp_path / "file"
+    records.atomically(file, b"before")
 
     def fail(descriptor):
-        assert place.read_text() == "before"
+        assert file.read_text() == "before"
         raise OSError(errno.EIO, "in the middle")
 
     monkeypatch.setattr("os.fsync", fail)
-    with pytest.raises(OSError, match=f"in the middle: '{place}'"):
-        records.atomically(place, b"after")
-    assert place.read_text() == "before" and files(tmp_path) == ["file"]
+    with pytest.raises(OSError, match=f"in the middle: '{file}'"):
+        records.atomically(file, b"after")
+    assert file.read_text() == "before" and files(tmp_path) == ["file"]

@@ -24,17 +24,17 @@ def runs(folder):
     """Two methods and two seeds on the image folder, which other processes can read too."""
 
     def runs(epochs):
-        cell = f"folder:{folder}", "resnet10_w16"
-        return [Run(*cell, method, seed, epochs) for seed in (0, 1) for method in ("vanilla", "drg+dsr")]
+        where = f"folder:{folder}", "resnet10_w16"
+        return [Run(*where, method, seed, epochs) for seed in (0, 1) for method in ("vanilla", "drg+dsr")]
 
     return runs
 
 
 def test_a_sweep_on_two_workers_gives_the_records_of_one_run_after_the_other(runs, tmp_path, capfd):
-    cells = runs(2)
-    before = train(cells[0], "cpu", results=tmp_path / "dask", progress=False)  # one is there already
-    ended = sweep([*cells, cells[0]], results=tmp_path / "dask", device="cpu", workers=2)
-    alone = [train(cell, "cpu", results=tmp_path / "alone", progress=False) for cell in cells]
+    asked = runs(2)
+    before = train(asked[0], "cpu", results=tmp_path / "dask", progress=False)  # one is there already
+    ended = sweep([*asked, asked[0]], results=tmp_path / "dask", device="cpu", workers=2)
+    alone = [train(run, "cpu", results=tmp_path / "alone", progress=False) for run in asked]
     assert [timeless(record) for record in ended] == [timeless(record) for record in alone]
     assert ended[0] == before and files(tmp_path / "dask") == files(tmp_path / "alone")
     assert all(record["provenance"]["threads"] == 1 for record in ended)
@@ -46,7 +46,7 @@ def test_a_cell_whose_worker_is_killed_is_ended_by_another(runs, tmp_path):
     """Its worker dies while it trains; on a cluster given by address."""
     from distributed import Client, LocalCluster
 
-    cells = [runs(40)[0], runs(40)[1]]
+    asked = [runs(40)[0], runs(40)[1]]
     with (
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", memory_limit=None) as cluster,
         Client(cluster) as client,
@@ -64,14 +64,14 @@ def test_a_cell_whose_worker_is_killed_is_ended_by_another(runs, tmp_path):
 
         killer = threading.Thread(target=kill)
         killer.start()
-        ended = sweep(cells, results=tmp_path, device="cpu", scheduler=cluster.scheduler_address)
+        ended = sweep(asked, results=tmp_path, device="cpu", scheduler=cluster.scheduler_address)
         killer.join()
         assert victims and victims[0] not in client.run(os.getpid).values()
     assert [record["state"] for record in ended] == ["finished", "finished"]
     assert [records.find(tmp_path, record["run"]) for record in ended] == ended
 
 
-# What follows needs no cluster: cells run in this process, in order.
+# What follows needs no cluster: asked run in this process, in order.
 
 
 class Future:
@@ -119,16 +119,16 @@ def test_a_budget_stops_the_cells_and_says_how_many_are_open(tiny, here, tmp_pat
     assert [record["state"] for record in sweep(runs, results=tmp_path, device="cpu")] == 3 * ["finished"]
 
 
-@pytest.mark.parametrize("workers, cells, slots", [(None, 9, 4), (None, 3, 3), (2, 9, 2)])
+@pytest.mark.parametrize("workers, asked, slots", [(None, 9, 4), (None, 3, 3), (2, 9, 2)])
 def test_there_are_no_more_workers_than_cores_cells_or_what_is_asked_for(
-    tiny, here, tmp_path, monkeypatch, workers, cells, slots
+    tiny, here, tmp_path, monkeypatch, workers, asked, slots
 ):
     monkeypatch.setattr("dask.system.CPU_COUNT", 4)
     monkeypatch.setattr(
         module, "train", lambda run, *_, **__: {"state": "failed", "run": {"method": "", "seed": 0}, "reason": ""}
     )
     sweep(
-        [Run(tiny, "resnet10_w16", "vanilla", seed) for seed in range(cells)],
+        [Run(tiny, "resnet10_w16", "vanilla", seed) for seed in range(asked)],
         results=tmp_path,
         device="cpu",
         workers=workers,
@@ -149,7 +149,7 @@ def test_the_workers_of_this_machine_share_out_its_gpus(monkeypatch, device, use
     monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
     monkeypatch.setattr("distributed.get_worker", lambda: SimpleNamespace(name=5))
     monkeypatch.setattr(module, "train", lambda run, device, **_: device)
-    assert module._cell(None, float("inf"), device) == used
+    assert module._train(None, float("inf"), device) == used
 
 
 @pytest.mark.parametrize("workers", [0, -1])

@@ -32,9 +32,9 @@ RUN = ("tiny", "resnet10_w16")
 
 
 def weights(results):
-    """The deployed weights that stand under a results folder: {place: state dict}, of a teacher too."""
-    places = sorted(results.rglob("*.weights.pt"))
-    return {str(place.relative_to(results)): torch.load(place, weights_only=True) for place in places}
+    """The deployed weights that stand under a results folder: {file: state dict}, of a teacher too."""
+    saved = sorted(results.rglob("*.weights.pt"))
+    return {str(file.relative_to(results)): torch.load(file, weights_only=True) for file in saved}
 
 
 def deployed(results):
@@ -519,10 +519,10 @@ def test_a_signal_in_the_final_scoring_stops_the_runs_after_it(fit, tmp_path, mo
 
 def test_a_budget_holds_while_a_run_waits_for_another_worker(folder, tmp_path, python):
     run = Run(f"folder:{folder}", "resnet10_w16", "vanilla", epochs=1)
-    place = records.path(tmp_path, run.settings())
-    cell = ["--dataset", run.dataset, "--model", run.model, "--method", "vanilla", "--epochs", "1"]
-    with records.lock(place):
-        waiting = python("-m", "skdcore", "train", *cell, "--device", "cpu", "--results", tmp_path, "--budget", "1s")
+    file = records.path(tmp_path, run.settings())
+    asked = ["--dataset", run.dataset, "--model", run.model, "--method", "vanilla", "--epochs", "1"]
+    with records.lock(file):
+        waiting = python("-m", "skdcore", "train", *asked, "--device", "cpu", "--results", tmp_path, "--budget", "1s")
         try:
             _, err = waiting.communicate(timeout=90)
         except subprocess.TimeoutExpired:
@@ -598,34 +598,32 @@ def test_a_checkpoint_of_another_teacher_is_refused_and_kept_and_goes_on_with_it
     stop_after(2)
     with pytest.raises(Stopped):
         fit("kd")
-    place, (checkpoint,) = tmp_path / "results" / f"{TAUGHT_BY}.weights.pt", tmp_path.rglob("*.checkpoint.pt")
-    own, before = place.read_bytes(), checkpoint.read_bytes()
+    file, (checkpoint,) = tmp_path / "results" / f"{TAUGHT_BY}.weights.pt", tmp_path.rglob("*.checkpoint.pt")
+    own, before = file.read_bytes(), checkpoint.read_bytes()
     of_teacher = tmp_path / "results" / f"{TAUGHT_BY}.json"
     own_record = json.loads(of_teacher.read_text())
-    other = torch.load(place, weights_only=True)
+    other = torch.load(file, weights_only=True)
     other["fc.bias"][0] += 1
-    torch.save(other, place)
+    torch.save(other, file)
     stop_after(None)
     with pytest.raises(ValueError, match=r"0.weights.pt: not the weights of 0.json; move both away"):
         fit("kd")
-    of_teacher.write_text(
-        json.dumps(own_record | {"provenance": own_record["provenance"] | {"weights": digest(place)}})
-    )
+    of_teacher.write_text(json.dumps(own_record | {"provenance": own_record["provenance"] | {"weights": digest(file)}}))
     with pytest.raises(ValueError, match=r"checkpoint.pt belongs to a run with other settings, data or teacher"):
         fit("kd")
     assert checkpoint.read_bytes() == before and not checkpoint.with_name("0.json").exists()
-    place.write_bytes(own)
+    file.write_bytes(own)
     of_teacher.write_text(json.dumps(own_record))
     assert timeless(fit("kd")) == timeless(record)
 
 
 def test_a_teacher_whose_weights_are_gone_is_trained_anew_beside_its_record(fit, tmp_path):
     fit("vanilla")
-    place = tmp_path / "results" / f"{TAUGHT_BY}.json"
-    before, made = place.read_bytes(), digest(place.with_suffix(".weights.pt"))
-    place.with_suffix(".weights.pt").unlink()
+    file = tmp_path / "results" / f"{TAUGHT_BY}.json"
+    before, made = file.read_bytes(), digest(file.with_suffix(".weights.pt"))
+    file.with_suffix(".weights.pt").unlink()
     assert fit("kd")["provenance"]["teachers"] == {"vanilla": made}
-    assert place.read_bytes() == before and not place.with_suffix(".weights.pt").exists()
+    assert file.read_bytes() == before and not file.with_suffix(".weights.pt").exists()
     assert digest(tmp_path / "results/teachers" / f"{TAUGHT_BY}.weights.pt") == made
 
 
@@ -696,8 +694,8 @@ from skdcore.train import Run, train
 train(Run(*sys.argv[1:4], epochs=60), "cpu", results=sys.argv[4], checkpoint_minutes=0)
 """
     process = python("-c", script, run.dataset, run.model, run.method, tmp_path)
-    place = records.path(tmp_path, expected["run"]).with_suffix(".checkpoint.pt")
-    while process.poll() is None and not (place.exists() and torch.load(place, weights_only=True)["epoch"] > 3):
+    file = records.path(tmp_path, expected["run"]).with_suffix(".checkpoint.pt")
+    while process.poll() is None and not (file.exists() and torch.load(file, weights_only=True)["epoch"] > 3):
         time.sleep(0.02)
     process.kill()
     assert process.wait() == -signal.SIGKILL
@@ -707,7 +705,7 @@ train(Run(*sys.argv[1:4], epochs=60), "cpu", results=sys.argv[4], checkpoint_min
 
 
 def test_two_processes_on_one_cell_train_it_once(folder, tmp_path, python):
-    """Both stand before the cell's lock, which the test holds, before either may go on."""
+    """Both stand before the lock of the run, which the test holds, before either may go on."""
     script = """
 import contextlib, sys
 from skdcore import records, train
@@ -736,7 +734,7 @@ sys.exit(main(sys.argv[2:]))
 """
     absent = "dask,distributed,papermill,nbformat,nbclient,jupyter_book,sphinx,IPython"
     absent += ",pandas,fastjsonschema,matplotlib,scipy,yaml"
-    cell = [
+    asked = [
         "--dataset",
         f"folder:{folder}",
         "--model",
@@ -748,7 +746,7 @@ sys.exit(main(sys.argv[2:]))
         "--device",
         "cpu",
     ]
-    process = python("-c", script, absent, "train", *cell, "--results", tmp_path)
+    process = python("-c", script, absent, "train", *asked, "--results", tmp_path)
     out, err = process.communicate(timeout=180)
     assert process.returncode == 0, err
     assert out.startswith("drg+dsr seed 0: test accuracy")
@@ -759,10 +757,10 @@ sys.exit(main(sys.argv[2:]))
 
 
 @pytest.mark.parametrize(
-    "step, place", [(1, "epoch 1, step 1"), (STEPS, "epoch 1, step 5"), (STEPS + 2, "epoch 2, step 2")]
+    "step, where", [(1, "epoch 1, step 1"), (STEPS, "epoch 1, step 5"), (STEPS + 2, "epoch 2, step 2")]
 )
 def test_a_loss_that_is_not_finite_ends_the_run_with_a_record_that_says_where(
-    fit, tmp_path, spare_methods, step, place
+    fit, tmp_path, spare_methods, step, where
 ):
     @method
     def toy(s):
@@ -772,7 +770,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_a_record_that_says_where(
 
     record = fit("dsr+toy")
     assert record["state"] == "failed" and "final" not in record
-    assert record["reason"].endswith(place)
+    assert record["reason"].endswith(where)
     assert kinds(tmp_path / "results") == {".json"}, "no weights and no checkpoint"
     assert fit("dsr+toy") == record, "it is not tried again"
 
@@ -792,11 +790,11 @@ def test_weights_that_the_last_step_spoils_are_a_failure_too(fit, tiny, monkeypa
 
 def test_a_record_that_is_there_is_returned_and_neither_trained_again_nor_touched(fit, tmp_path, monkeypatch):
     first = fit("vanilla")
-    (place,) = tmp_path.rglob("*.json")
-    before = place.stat().st_mtime_ns, place.read_bytes()
+    (file,) = tmp_path.rglob("*.json")
+    before = file.stat().st_mtime_ns, file.read_bytes()
     monkeypatch.setattr(Training, "__init__", None)
-    assert fit("vanilla()") == first == json.loads(place.read_text())
-    assert (place.stat().st_mtime_ns, place.read_bytes()) == before
+    assert fit("vanilla()") == first == json.loads(file.read_text())
+    assert (file.stat().st_mtime_ns, file.read_bytes()) == before
 
 
 @pytest.mark.parametrize("changed", ["data", "settings"])

@@ -74,10 +74,12 @@ def disagreement(one, other):
 
 
 def _table(evidence, frame, label):
-    cells = {"method": "`" + frame["method"] + "`", "n": frame["n"].astype(str)}
-    cells |= {words: frame[key].map("{:.3f}".format) for key, words in COLUMNS.items()}
-    cells["training accuracy, %"] = frame["train_accuracy"].map("{:.2f}".format)
-    cells["differs from vanilla, %"] = frame["differs"].map(lambda share: "" if pandas.isna(share) else f"{share:.1f}")
+    columns = {"method": "`" + frame["method"] + "`", "n": frame["n"].astype(str)}
+    columns |= {words: frame[key].map("{:.3f}".format) for key, words in COLUMNS.items()}
+    columns["training accuracy, %"] = frame["train_accuracy"].map("{:.2f}".format)
+    columns["differs from vanilla, %"] = frame["differs"].map(
+        lambda share: "" if pandas.isna(share) else f"{share:.1f}"
+    )
     caption = f"Calibration and disagreement, {evidence.title}: means over n seeds. Scaled: after temperature scaling. "
     caption += "The last column compares a method with vanilla of the same seed, and vanilla with its own other seeds."
-    return Table(pandas.DataFrame(cells), caption, label)
+    return Table(pandas.DataFrame(columns), caption, label)

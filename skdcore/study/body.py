@@ -39,8 +39,8 @@ def committed(name, results=RESULTS):
 def trained(name, dataset, models, seeds, epochs, precision, root, results, scheduler):
     """Trains the runs of an experiment that have no record, and shows all: a tab for each network."""
     chosen = experiment(name)
-    cells = chosen.cells(dataset, models, seeds, epochs, precision)
-    gathered = gather(sweep(cells, root=root, results=results, scheduler=scheduler), "this run")
+    runs = chosen.runs(dataset, models, seeds, epochs, precision)
+    gathered = gather(sweep(runs, root=root, results=results, scheduler=scheduler), "this run")
     tabs = {one.network: _blocks(chosen, one, f"{name}-run-{one.network}") for one in gathered}
     return Body(chosen, gathered, tabs)
 

@@ -107,26 +107,26 @@ def gather(chosen, where, epochs=None):
     `epochs` are the usual ones, where some runs are longer.  Raises ValueError for records of a network that differ in
     more than method and seed (and then epochs).
     """
-    places, settings = {}, {}
+    found, settings = {}, {}
     for record in chosen:
         run = record["run"]
-        place = run["dataset"], run["model"]
-        one = places.setdefault(place, Evidence(where, *place))
+        pair = run["dataset"], run["model"]
+        one = found.setdefault(pair, Evidence(where, *pair))
         same = {key: value for key, value in run.items() if key not in ("method", "seed")}
         name = row(run["method"], run["epochs"], usual := epochs or run["epochs"])
         if run["epochs"] != usual:
             same["epochs"] = usual
             one.longer.add(name)
-        if settings.setdefault(place, same) != same:
-            raise ValueError(f"records of other settings cannot stand in one table: {same} and {settings[place]}")
+        if settings.setdefault(pair, same) != same:
+            raise ValueError(f"records of other settings cannot stand in one table: {same} and {settings[pair]}")
         if record["state"] == "finished":
             one.runs.setdefault(name, {})[run["seed"]] = record
         else:
             one.failed.add(name)
-    networks = sum(one.model is not None for one in places.values())
-    for one in places.values():
+    networks = sum(one.model is not None for one in found.values())
+    for one in found.values():
         one.networks = networks
-    return list(places.values())
+    return list(found.values())
 
 
 def of_regime(regime, results=RESULTS):

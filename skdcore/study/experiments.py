@@ -1,4 +1,4 @@
-"""The regimes and experiments of study.yml, their cells, and the records that there are of them.
+"""The regimes and experiments of study.yml, their runs, and the records that there are of them.
 
 A page shows nothing that no record holds: what has no record is "not yet run".
 """
@@ -34,7 +34,7 @@ class Experiment:
     dataset: str = "cifar100"
     seconds: dict = field(default_factory=dict)
 
-    def cells(self, dataset, models, seeds, epochs=None, precision=None):
+    def runs(self, dataset, models, seeds, epochs=None, precision=None):
         """Its runs, seed by seed, so that an interrupted sweep leaves whole tables."""
         return [
             Run(dataset, model, method, seed, epochs, precision)
@@ -65,10 +65,10 @@ class Regime:
     dataset: str | None = None
     models: list | None = None
 
-    def cells(self, experiment):
+    def runs(self, experiment):
         """The runs of an experiment in this regime."""
         dataset, models = self.dataset or experiment.dataset, self.models or experiment.models
-        return experiment.cells(dataset, models, self.seeds, self.epochs, self.precision)
+        return experiment.runs(dataset, models, self.seeds, self.epochs, self.precision)
 
     def serves(self, experiment):
         """Whether its images are those of the experiment."""
@@ -104,7 +104,7 @@ def regime(name):
 
 def every_run(chosen):
     """The runs of all experiments in a regime, each once."""
-    return list(dict.fromkeys(run for one in experiments().values() for run in chosen.cells(one)))
+    return list(dict.fromkeys(run for one in experiments().values() for run in chosen.runs(one)))
 
 
 def found(runs, results=RESULTS):

@@ -117,11 +117,11 @@ def _train(pages):
     runs = {}
     for page in pages:
         if "seeds" in (given := page.parameters):
-            cells = {key: given[key] for key in ("dataset", "models", "seeds", "epochs", "precision")}
-            runs.setdefault(page.root / given["results"], []).extend(experiment(page.name).cells(**cells))
-    for results, cells in runs.items():
+            asked = {key: given[key] for key in ("dataset", "models", "seeds", "epochs", "precision")}
+            runs.setdefault(page.root / given["results"], []).extend(experiment(page.name).runs(**asked))
+    for results, missing in runs.items():
         try:
-            sweep(cells, results=results)
+            sweep(missing, results=results)
         except ValueError as error:  # the notebook that shows this run will fail, the others need not
             print(error, file=sys.stderr)
 

@@ -87,16 +87,16 @@ def printed_differences(experiment):
     """{(method, rival): {network: points}} that the paper prints: over vanilla, and of its own methods over DLB."""
     asked = [(method, BASELINE) for method in experiment.rows if method != BASELINE]
     asked += [(method, "dlb") for method in PROPOSED]
-    cells = experiment.rows
-    found = {(method, rival): {n: cells[method][n] - cells[rival][n] for n in cells[method]} for method, rival in asked}
+    rows = experiment.rows
+    found = {(method, rival): {n: rows[method][n] - rows[rival][n] for n in rows[method]} for method, rival in asked}
     return {pair: points for pair, points in found.items() if points}
 
 
 def could_show(differences, least):
     """The table of the `printed_differences`: how many are as large as the `least` that is shown, {regime: points}."""
     rows = []
-    for (method, rival), cells in differences.items():
-        points = pandas.Series(cells)
+    for (method, rival), printed in differences.items():
+        points = pandas.Series(printed)
         row = {"difference": f"`{method}` over `{rival}`", "printed": f"{points.min():+.2f} to {points.max():+.2f}"}
         rows.append(row | {name: f"{(points.abs() >= bound).sum()} of {len(points)}" for name, bound in least.items()})
     caption = (
@@ -120,7 +120,7 @@ def page(experiment, results=RESULTS):
         text = f"- {name}: {MIN_SEEDS} seeds show {bound:.2f} points or more with a probability of {100 * ENOUGH:g} %."
         for rival, words in ((BASELINE, "gains over vanilla"), ("dlb", "differences of its own methods to DLB")):
             points = pandas.Series(
-                [d for pair, cells in differences.items() if pair[1] == rival for d in cells.values()]
+                [d for pair, printed in differences.items() if pair[1] == rival for d in printed.values()]
             )
             text += (
                 f" Of the {len(points)} {words} that the paper prints, {(points.abs() >= bound).sum()} are as large."

@@ -55,13 +55,13 @@ def finals(found, name):
 
 
 def listing(found):
-    """Records as a frame, a row each: the cell, how it ended, and the final metrics."""
+    """Records as a frame, a row each: the run, how it ended, and the final metrics."""
     rows = []
     for record in found:
-        cell = {key: record["run"][key] for key in ("dataset", "model", "method", "epochs", "precision", "seed")}
+        settings = {key: record["run"][key] for key in ("dataset", "model", "method", "epochs", "precision", "seed")}
         minutes = record.get("cost", {}).get("seconds", nan) / 60  # a failed run may lack it
         made_on = {key: record["provenance"][key] for key in ("device", "threads")}
-        rows.append(cell | {"state": record["state"]} | record.get("final", {}) | {"minutes": minutes} | made_on)
+        rows.append(settings | {"state": record["state"]} | record.get("final", {}) | {"minutes": minutes} | made_on)
     return pandas.DataFrame(rows)
 
 

@@ -28,11 +28,11 @@ def measured_gains(experiment, results=RESULTS):
     rows = []
     for regime in deciding():
         for one in on(experiment, regime, results) if regime.serves(experiment) else []:
-            place = {"regime": regime.id, "network": one.network} | _ends(one)
+            vanilla = {"regime": regime.id, "network": one.network} | _ends(one)
             for method in METHODS:
                 few = pairs(one.accuracies.get(method, {}), one.accuracies.get(BASELINE, {}))
                 if few.n:
-                    rows.append(place | {"method": method, "n": few.n} | judged(one.gains[0].get(method), few))
+                    rows.append(vanilla | {"method": method, "n": few.n} | judged(one.gains[0].get(method), few))
     return pandas.DataFrame(rows, columns=COLUMNS)
 
 
