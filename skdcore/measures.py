@@ -33,17 +33,23 @@ def scores(logits, y):
 
 
 def temperature_scaled(logits, y):
-    """NLL and ECE after temperature scaling, cross-fitted: each half of the images has the other half's temperature.
+    """NLL and ECE of the `scaled` logits; `temperature` is the mean of both halves'."""
+    divided, temperature = scaled(logits, y)
+    found = scores(divided, y)
+    return {"temperature": temperature, "nll_scaled": found["nll"], "ece_scaled": found["ece"]}
 
-    The halves are the images of even and of odd index, which in `glyphs` are of different classes.  `temperature` is
-    the mean of both.
+
+def scaled(logits, y):
+    """The logits, float64 (N, K), after temperature scaling, cross-fitted: each half has the other half's temperature.
+
+    Also the mean of both temperatures.  The halves are the images of even and of odd index, which in `glyphs` are of
+    different classes.
     """
-    logits, scaled, temperatures = logits.double(), logits.double().clone(), []
+    logits, divided, temperatures = logits.double(), logits.double().clone(), []
     for half in (0, 1):
         temperatures.append(fitted_temperature(logits[1 - half :: 2], y[1 - half :: 2]))
-        scaled[half::2] /= temperatures[-1]
-    found = scores(scaled, y)
-    return {"temperature": sum(temperatures) / 2, "nll_scaled": found["nll"], "ece_scaled": found["ece"]}
+        divided[half::2] /= temperatures[-1]
+    return divided, sum(temperatures) / 2
 
 
 def fitted_temperature(logits, y):
@@ -71,9 +77,13 @@ def by_image(logits, y):
 
 def calibration_error(confidence, right):
     """Expected calibration error: mean over equal-width bins of |accuracy - confidence|, weighted by size."""
-    bins = (confidence * BINS).ceil().long().clamp(1, BINS) - 1
-    gaps = torch.zeros(BINS, dtype=right.dtype, device=bins.device).index_add_(0, bins, right - confidence)
-    return gaps.abs().sum() / len(bins)
+    gaps = torch.zeros(BINS, dtype=right.dtype, device=right.device).index_add_(0, bins(confidence), right - confidence)
+    return gaps.abs().sum() / len(right)
+
+
+def bins(confidence):
+    """The bin of each image, int64 (N,), of BINS equal ones that are closed on the right."""
+    return (confidence * BINS).ceil().long().clamp(1, BINS) - 1
 
 
 def ranked_variances(logits):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from io import BytesIO
 from pickle import UnpicklingError
 
+import numpy as np
 import torch
 
 from skdcore.models import Network
@@ -69,6 +70,13 @@ def save(tensors, file):
     atomically(file, content.getbuffer())
 
 
+def save_arrays(arrays, file):
+    """numpy's compressed archive of {name: array}, whole or not at all."""
+    content = BytesIO()
+    np.savez_compressed(content, **arrays)
+    atomically(file, content.getbuffer())
+
+
 def load(file, device="cpu"):
     """What `save` wrote.  Raises ValueError that names the file if it is damaged."""
     with readable(file):
@@ -86,6 +94,11 @@ def readable(file):
     except (EOFError, KeyError, NotImplementedError, RuntimeError, UnpicklingError, zipfile.BadZipFile) as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).strip().splitlines()[:1])}"
         raise ValueError(f"{file}: damaged, or written by other code ({reason}); move it away to start anew") from error
+
+
+def halved(module):
+    """A module's state dict on the CPU, in half precision where it is floating point."""
+    return {k: (t.half() if t.is_floating_point() else t).cpu() for k, t in module.state_dict().items()}
 
 
 def fingerprint(weights):

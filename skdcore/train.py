@@ -2,11 +2,9 @@
 
 import time
 from dataclasses import replace
-from io import BytesIO
 from math import inf
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from skdcore import measures, records
@@ -18,7 +16,7 @@ from skdcore.methods import build
 from skdcore.models import network
 from skdcore.progress import Line
 from skdcore.run import Run, learning_rate
-from skdcore.state import State, fingerprint, load, readable, save
+from skdcore.state import State, fingerprint, halved, load, readable, save, save_arrays
 from skdcore.step import Step
 from skdcore.stop import stop_signals
 from skdcore.sums import teachers
@@ -46,10 +44,10 @@ def train(
             line.show(f"{outcome(record)} (recorded before, so not trained again)")
         return record
     taught_by, made = {}, {"data_sha256": data_sha256}
+    how = {"progress": progress, "eager": eager, "checkpoint_minutes": checkpoint_minutes}
     for name in teachers(run.method):
-        how = {"budget": deadline - time.monotonic(), "progress": progress, "eager": eager}
-        how |= {"checkpoint_minutes": checkpoint_minutes}
-        taught_by[name], weights = teacher(replace(run, method=name), device, root, results, **how)
+        how["budget"] = deadline - time.monotonic()
+        taught_by[name], weights = trained_network(replace(run, method=name), device, root, results, **how)
         made["teachers"] = made.get("teachers", {}) | {name: weights}
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -66,8 +64,8 @@ def train(
     return record
 
 
-def teacher(run, device, root, results, **how):
-    """The network of a run in evaluation mode, for `kd`, and its fingerprint; trained first if there are no weights.
+def trained_network(run, device, root, results, **how):
+    """The network of a run in evaluation mode, and its fingerprint; trained first if there are no weights.
 
     If a record has no weights beside it that it names, as in a fresh clone, the run is trained again, under
     <results>/teachers.  `how` are further keywords of `train`.  Raises ValueError if the run failed, or if the weights
@@ -87,6 +85,9 @@ def teacher(run, device, root, results, **how):
         raise ValueError(f"{file.with_suffix('.weights.pt')}: not the weights of {file.name}; move both away")
     net = network(run.model, len(data.classes), data.side).to(device)
     net.base.load_state_dict(weights)
+    if (exits := file.with_suffix(".exits.pt")).exists():
+        for k, weights_of_exit in load(exits, device).items():
+            net.exits[k - 1].load_state_dict(weights_of_exit)
     return net.eval(), record["provenance"]["weights"]
 
 
@@ -285,19 +286,21 @@ class Training:
     def finished(self, logits):
         """The record of a finished run, of the form `records.SCHEMA`; writes the files beside it.
 
-        They are the images' scores and, in half precision, the plain network's weights and test logits.
+        They are the images' scores and, in half precision, the test logits and the weights of the plain network and of
+        the exits that the method trained.
         """
         state, y = self.state, self.test.labels
         right = measures.predict(state.net, self.data, self.autocast).argmax(dim=1) == self.data.labels
         final = measures.scores(logits, y) | measures.temperature_scaled(logits, y)
         final["train_accuracy"] = 100 * right.double().mean().item()
         best, epoch = max(zip(state.curve["test"], state.curve["scored"], strict=True), key=lambda point: point[0])
-        weights = {k: (t.half() if t.is_floating_point() else t).cpu() for k, t in state.net.base.state_dict().items()}
-        images = BytesIO()
-        np.savez_compressed(images, **measures.by_image(logits, y))
+        weights, trained = halved(state.net.base), {id(p) for p in self.trained}
+        exits = {k: halved(ac) for k, ac in enumerate(state.net.exits, 1) if id(ac.linear.weight) in trained}
         save(weights, self.file.with_suffix(".weights.pt"))
+        if exits:
+            save(exits, self.file.with_suffix(".exits.pt"))
         save({"logits": logits.half().cpu()}, self.file.with_suffix(".logits.pt"))
-        records.atomically(self.file.with_suffix(".images.npz"), images.getbuffer())
+        save_arrays(measures.by_image(logits, y), self.file.with_suffix(".images.npz"))
         state.provenance["weights"] = fingerprint(weights)
         found = {"final": final, "best": {"accuracy": best, "epoch": epoch}, "curve": state.curve}
         return {"run": self.settings, "state": "finished"} | found | self.circumstances()

@@ -432,7 +432,7 @@ def test_a_run_stopped_anywhere_goes_on_to_the_same_record(fit, whole, stop_afte
     record, kept = whole("drg+dsr")
     assert timeless(stopped(fit, stop_after, "drg+dsr", tmp_path / "stopped", *steps)) == timeless(record)
     assert same(weights(tmp_path / "stopped"), kept)
-    assert kinds(tmp_path / "stopped") == {".images.npz", ".json", ".logits.pt", ".weights.pt"}, (
+    assert kinds(tmp_path / "stopped") == {".exits.pt", ".images.npz", ".json", ".logits.pt", ".weights.pt"}, (
         "the checkpoint is gone"
     )
 

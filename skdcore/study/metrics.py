@@ -1,0 +1,77 @@
+"""Metrics other than accuracy, by method and seed: means, and differences from vanilla with simultaneous intervals.
+
+The model and the intervals are those of `statistics`, a family for each metric.
+"""
+
+from math import isnan, nan
+
+import pandas
+
+from skdcore.study import statistics
+from skdcore.study.display import Table
+from skdcore.study.evidence import FEW
+from skdcore.study.experiments import BASELINE
+from skdcore.study.statistics import LEVEL, MIN_SEEDS, UNDECIDED, fit, over, pairs
+
+HIGHER, LOWER = "higher", "lower"
+
+
+def differences(values, baseline=BASELINE):
+    """A row for each method of {method: {seed: value}}: n, mean, sd, and the difference from the baseline.
+
+    The difference has an interval, from `low` to `high`, if both have at least MIN_SEEDS seeds.  All intervals hold
+    simultaneously.
+    """
+    model = fit(values)
+    rivals = [method for method in model.estimates if method != baseline] if model else []
+    found = {}
+    if model and baseline in model.estimates:
+        intervals, _ = statistics.intervals(model, [over(one, [baseline]) for one in rivals])
+        found = dict(zip(rivals, intervals, strict=True))
+    rows = []
+    for method, by_seed in values.items():
+        series = pandas.Series(by_seed, dtype=float)
+        row = {"method": method, "n": len(series), "mean": series.mean(), "sd": series.std()}
+        few = pairs(by_seed, values.get(baseline, {})).difference if method != baseline else nan
+        difference, low, high = found.get(method, (few, nan, nan))
+        rows.append(row | {"difference": difference, "low": low, "high": high})
+    return pandas.DataFrame(rows)
+
+
+def table(values, columns, caption, label):
+    """A `Table` of {metric: {method: {seed: value}}}: rows for each metric of `columns` {name: words}, by method."""
+    rows = []
+    for metric, words in columns.items():
+        for row in differences(values[metric]).itertuples():
+            shown = {"metric": words, "method": f"`{row.method}`", "n": f"{row.n}", "mean ± sd": mean(row)}
+            rows.append(
+                shown | {"less vanilla's": difference(row), "verdict": "" if isnan(row.difference) else judge(row)}
+            )
+            words = ""
+    rule = f"Means and standard deviations over n seeds; differences from vanilla with simultaneous {100 * LEVEL:g} % "
+    rule += f"intervals, a family for each metric. With fewer than {MIN_SEEDS} seeds there is no interval."
+    frame = pandas.DataFrame(rows)
+    return Table(frame.loc[:, (frame != "").any()], f"{caption} {rule}", label)
+
+
+def mean(row):
+    """Mean and standard deviation of a row of `differences`."""
+    return f"{row.mean:.3f}" + (f" ± {row.sd:.3f}" if row.n > 1 else "")
+
+
+def difference(row):
+    """The difference of a row, and its interval."""
+    if isnan(row.difference):
+        return ""
+    return f"{row.difference:+.3f}" + ("" if isnan(row.low) else f" ({row.low:+.3f} to {row.high:+.3f})")
+
+
+def judge(row):
+    """A difference in a word: HIGHER or LOWER if its interval leaves out zero, else UNDECIDED; FEW without one."""
+    return FEW if isnan(row.low) else HIGHER if row.low > 0 else LOWER if row.high < 0 else UNDECIDED
+
+
+def of_method(values, method):
+    """The row of one method among the `differences` of a metric; None if it did not run beside vanilla."""
+    rows = [row for row in differences(values).itertuples() if row.method == method and not isnan(row.difference)]
+    return rows[0] if rows else None

@@ -1,0 +1,124 @@
+"""Figures 5, 8 and 9: what drawings show, a part of the figure for each; None where there are none."""
+
+import matplotlib.pyplot as plt
+
+MARKERS = "osD^v"
+
+
+def _stacked(drawn, width, height, draw):
+    """A figure of `width` inches in which `draw(part, drawing)` draws each drawing, `height(drawing)` inches high."""
+    if not drawn:
+        return None
+    heights = [height(drawing) for drawing in drawn]
+    figure = plt.figure(figsize=(width, sum(heights)), layout="constrained")
+    parts = figure.subfigures(len(drawn), squeeze=False, height_ratios=heights)
+    for part, drawing in zip(parts.flat, drawn, strict=True):
+        part.suptitle(drawing.title, fontsize="medium")
+        draw(part, drawing)
+    return figure
+
+
+def _first(drawing):
+    """{method: arrays} of each method's first seed."""
+    return {method: drawing.arrays[method, min(seeds)] for method, seeds in drawing.weights.items()}
+
+
+def ranked(drawn):
+    """Probabilities from largest to smallest, a row an image and the mean of all below, a column a method.
+
+    The bar of the true class is orange and hatched.
+    """
+    return _stacked(drawn, 8.8, lambda drawing: 1.2 * (1 + len(next(iter(_first(drawing).values()))["true"])), _ranked)
+
+
+def _ranked(part, drawing):
+    own = _first(drawing)
+    images = len(next(iter(own.values()))["true"])
+    panels = part.subplots(images + 1, len(own), sharex=True, sharey="row", squeeze=False)
+    for column, (method, arrays) in zip(panels.T, own.items(), strict=True):
+        top = range(1, arrays["bars"].shape[1] + 1)
+        for axes, bars, true in zip(column, arrays["bars"], arrays["true"], strict=False):
+            axes.bar(top, bars, width=1, color="C0")
+            if true < len(bars):
+                axes.bar(true + 1, bars[true], width=1, color="C1", hatch="////")
+        column[-1].bar(top, arrays["ranked"][: len(top)], width=1, color="0.5")
+        column[0].set_title(method)
+    for row, axes in enumerate(panels[:, 0], 1):
+        axes.set_ylabel(f"image {row}" if row <= images else "mean of all")
+    part.supxlabel("rank of the class")
+
+
+def reliability(drawn):
+    """Accuracy by confidence, before and after temperature scaling, of all seeds together.
+
+    A bin is shown if it holds one image in 200.
+    """
+    return _stacked(drawn, 7.2, lambda drawing: 3.8, _reliability)
+
+
+def _reliability(part, drawing):
+    panels = part.subplots(1, 2, sharey=True)
+    for axes, name in zip(panels, ("reliability", "reliability_scaled"), strict=True):
+        axes.plot([0, 1], [0, 1], color="0.6", linewidth=1)
+        for at, (method, seeds) in enumerate(drawing.weights.items()):
+            bins = [drawing.arrays[method, seed][name] for seed in seeds]
+            count = sum(one[0] for one in bins)
+            confidence, accuracy = (sum(one[0] * one[k] for one in bins) / count.clip(1) for k in (1, 2))
+            kept = count >= count.sum() / 200
+            axes.plot(confidence[kept], accuracy[kept], marker=MARKERS[at], color=f"C{at}", label=method)
+        axes.set(xlabel="confidence", title="after temperature scaling" if "scaled" in name else "as trained")
+    panels[0].set_ylabel("accuracy")
+    panels[0].legend(frameon=False, fontsize="small")
+
+
+def attention(drawn, images=None):
+    """Grad-CAM maps, a row an output, from dark (0) to bright; above them the test `images` (N, H, W, 3), if given."""
+    extra = images is not None
+    return _stacked(
+        drawn,
+        9,
+        lambda drawing: 0.3 + 1.05 * (len(_maps(drawing)) + extra),
+        lambda part, drawing: _attention(part, drawing, images),
+    )
+
+
+def _maps(drawing):
+    """{words: maps} of each method's AC, where it has one, and of its output."""
+    return {
+        f"{method}{words}": arrays[key]
+        for method, arrays in _first(drawing).items()
+        for key, words in (("maps_ac", ", AC"), ("maps", ""))
+        if key in arrays
+    }
+
+
+def _attention(part, drawing, images):
+    index = next(iter(_first(drawing).values()))["index"]
+    rows = _maps(drawing) if images is None else {"image": images[index]} | _maps(drawing)
+    panels = part.subplots(len(rows), len(index), squeeze=False)
+    for line, (name, pictures) in zip(panels, rows.items(), strict=True):
+        for axes, picture in zip(line, pictures, strict=True):
+            axes.imshow(picture if picture.ndim == 3 else picture.astype(float), interpolation="bilinear")
+            axes.set(xticks=[], yticks=[])
+        line[0].set_ylabel(name, rotation=0, ha="right", va="center")
+
+
+def embedding(drawn):
+    """Where t-SNE puts the features of the test images, a panel a method; colours are classes.  Of seed 0."""
+    return _stacked([one for one in drawn if _coordinates(one)], 9, lambda drawing: 3.5, _embedding)
+
+
+def _coordinates(drawing):
+    """{method: (coordinates, labels)} of seed 0."""
+    own = {method: drawing.arrays.get((method, 0), {}) for method in drawing.methods}
+    return {method: (a["coordinates"].astype(float), a["labels"]) for method, a in own.items() if "coordinates" in a}
+
+
+def _embedding(part, drawing):
+    own = _coordinates(drawing)
+    for axes, (method, (points, labels)) in zip(
+        part.subplots(1, len(own), squeeze=False).flat, own.items(), strict=True
+    ):
+        axes.scatter(*points.T, c=labels, s=4, cmap="turbo", linewidths=0)
+        axes.set(title=method, xticks=[], yticks=[])
+        axes.set_aspect("equal", "datalim")

@@ -1,0 +1,245 @@
+"""Figures 5, 8 and 9: what is measured on a network, and the file that keeps it."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from skdcore import records
+from skdcore.data import Data
+from skdcore.measures import calibration_error, predict, scaled, scores
+from skdcore.models import network
+from skdcore.study import attention, confidence, drawings, features, metrics, pictures
+from skdcore.study.statistics import fit, intervals, over
+from skdcore.train import Run, train, trained_network
+
+FIGURES = [confidence, attention, features]
+by_figure = pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.FIGURE)
+
+
+@pytest.fixture
+def split(tiny_parts):
+    return Data(*tiny_parts[1], tiny_parts[2])
+
+
+@pytest.fixture
+def net(split):
+    torch.manual_seed(2)
+    return network("resnet10_w16", len(split.classes), split.side).eval()
+
+
+@pytest.fixture
+def drawing(tiny, tmp_path, monkeypatch):
+    """A function that trains a figure's methods on `tiny` for an epoch, and draws it, with a quick embedding."""
+    monkeypatch.setattr(features, "embedding", lambda x: x[:, :2])
+    # `tiny` is a data set of this process alone, so no Dask worker could train on it
+    monkeypatch.setattr(drawings, "sweep", lambda runs, root, results, scheduler: [
+        train(run, "cpu", root, results, progress=False) for run in runs
+    ])  # fmt: skip
+
+    def drawing(figure, seeds=(0,), results=tmp_path):
+        return drawings.trained(figure, tiny, "resnet10_w16", seeds, 1, None, None, results, None)
+
+    return drawing
+
+
+@by_figure
+def test_a_drawing_is_read_from_its_file_while_the_networks_are_the_same(figure, drawing, tmp_path, monkeypatch):
+    first = drawing(figure)
+    (file,) = (tmp_path / "drawings").rglob("*.npz")
+    assert file.stat().st_size < 300_000
+    with monkeypatch.context() as patched:
+        patched.setattr(figure, "measure", None)
+        again = drawing(figure)
+    assert again.about == first.about and again.weights == first.weights
+    for run, arrays in first.arrays.items():
+        assert arrays.keys() == again.arrays[run].keys()
+        assert all(np.array_equal(array, again.arrays[run][name]) for name, array in arrays.items())
+    for method in figure.METHODS:
+        record = records.read(records.path(tmp_path, Run("tiny", "resnet10_w16", method, 0, 1).settings()))
+        assert again.weights[method] == {0: record["provenance"]["weights"]}
+
+
+def test_other_networks_are_measured_anew(drawing, tmp_path):
+    first = drawing(features)
+    (file,) = (tmp_path / "drawings").rglob("*.npz")
+    changed = drawings.Drawing(first.about, first.weights | {"dsr": {0: "of another network"}}, first.arrays)
+    drawings.write(file, changed)
+    assert drawings.read(file).weights["dsr"] == {0: "of another network"}
+    assert drawing(features).weights == first.weights == drawings.read(file).weights
+
+
+def test_the_metrics_of_a_drawing_are_those_of_the_records(drawing, tmp_path):
+    drawn = drawing(confidence)
+    for method in confidence.METHODS:
+        final = records.read(next(tmp_path.glob(f"tiny/resnet10_w16/{method}/*/0.json")))["final"]
+        assert {metric: drawn.values(metric)[method][0] for metric in final} == pytest.approx(final)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"no archive at all"], ids=["empty", "truncated", "text"])
+def test_a_damaged_drawing_is_named(drawing, tmp_path, content):
+    drawing(features)
+    (file,) = (tmp_path / "drawings").rglob("*.npz")
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=f"{file.name}: not a drawing"):
+        drawings.committed(features, tmp_path)
+
+
+def test_a_failed_run_cannot_be_drawn(drawing, monkeypatch):
+    monkeypatch.setattr(features, "METHODS", ("vanilla", "dsr(beta=1e38)"))
+    with pytest.raises(ValueError, match=r"nothing to draw: dsr\(beta=9+\d+\) failed: the loss is not finite"):
+        drawing(features)
+
+
+def test_the_committed_drawings_are_those_of_photographs(drawing, tmp_path):
+    drawing(features)
+    drawings.trained(features, "glyphs", "resnet10_w16", [0], 1, None, None, tmp_path / "glyphs", None)
+    assert [one.title for one in drawings.committed(features, tmp_path)] == ["tiny, resnet10_w16, 1 epoch"]
+    assert drawings.committed(features, tmp_path / "glyphs") == [] == drawings.committed(features, tmp_path / "none")
+    assert "Not yet run" in drawings.page(features, [])._repr_markdown_()
+
+
+def test_confidence_ranks_the_probabilities_of_each_image(net, split):
+    found = confidence.measure(net, split, None)
+    p = torch.softmax(predict(net, split, torch.no_grad).double(), dim=1)
+    ranked = np.sort(p.numpy(), axis=1)[:, ::-1]
+    np.testing.assert_allclose(found["ranked"], ranked.mean(axis=0), atol=1e-3)
+    drawn = torch.randperm(len(split), generator=torch.Generator().manual_seed(0))[: confidence.IMAGES]
+    np.testing.assert_allclose(found["bars"], ranked[drawn], atol=1e-3)
+    true = p[drawn].gather(1, split.labels[drawn, None]).numpy()
+    assert found["true"].tolist() == (ranked[drawn] > true).sum(axis=1).tolist()
+
+
+def test_reliability_holds_the_calibration_error(net, split):
+    found = confidence.measure(net, split, None)
+    logits = predict(net, split, torch.no_grad).double()
+    for name, z in (("reliability", logits), ("reliability_scaled", scaled(logits, split.labels)[0])):
+        count, mean, accuracy = found[name].astype(float)
+        assert count.sum() == len(split)
+        confident, guess = torch.softmax(z, dim=1).max(dim=1)
+        error = calibration_error(confident, (guess == split.labels).double()).item()
+        assert (count * abs(accuracy - mean)).sum() / count.sum() == pytest.approx(error, abs=1e-5)
+        assert error == pytest.approx(scores(z, split.labels)["ece"])
+
+
+def test_features_are_what_the_last_layer_reads(net, split):
+    index = torch.tensor([3, 1, 7])
+    x = torch.from_numpy(features.penultimate(net, split, index))
+    torch.testing.assert_close(net.top[-1](x), net(split.plain(index)))
+
+
+def test_neighbours_vote_without_the_image_itself(net, split, monkeypatch):
+    """Two tight clusters: with the labels of the clusters all votes are right; with one label moved, its own is not."""
+    x = np.concatenate([np.random.default_rng(0).normal(centre, 0.01, (25, 4)) for centre in (0, 9)]).astype("float32")
+    monkeypatch.setattr(features, "penultimate", lambda *_: x)
+    monkeypatch.setattr(features, "embedding", lambda x: x[:, :2])
+    split.labels = torch.arange(50) // 25
+    found = features.measure(net, split, Run("glyphs", "resnet10_w16", "vanilla"))
+    assert found["neighbours"] == 100 and found["silhouette"] > 0.99
+    split.labels[0] = 1
+    assert features.measure(net, split, Run("glyphs", "resnet10_w16", "vanilla"))["neighbours"] == 98
+
+
+def test_t_sne_is_seeded_and_keeps_clusters_apart():
+    chance = np.random.default_rng(0)
+    x = np.concatenate([chance.normal(centre, 0.1, (60, 8)) for centre in (0, 5)]).astype("float32")
+    points = features.embedding(x)
+    assert np.array_equal(points, features.embedding(x)) and points.shape == (120, 2)
+    near = [np.linalg.norm(points - point, axis=1).argsort()[1] for point in points]
+    assert all((at < 60) == (other < 60) for at, other in enumerate(near))
+
+
+def test_grad_cam_is_the_gradients_mean_times_the_features(net, split):
+    """Equations 1 and 2 of Grad-CAM [36], written out, and divided by the largest value."""
+    x = split.plain(torch.arange(4))
+    target = net(x).argmax(dim=1)
+    maps = attention.grad_cam(net, net.blocks[-1], x, target)
+    a = net.features(x)[-1].detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(net.head(a).gather(1, target[:, None]).sum(), a)
+    literal = torch.relu((gradient.mean(dim=(2, 3), keepdim=True) * a).sum(dim=1, keepdim=True)).detach()
+    torch.testing.assert_close(maps, literal / literal.amax(dim=(1, 2, 3), keepdim=True).clamp(min=1e-12))
+
+
+def test_the_ac_that_the_method_trains_is_looked_at(net, split):
+    assert list(attention.outputs(net, "vanilla")) == list(attention.outputs(net, "dsr+ls")) == [""]
+    for method, k in (("drg", 2), ("dsr+drg(k=1)", 1), ("drg(k=3)", 3)):
+        forward, layer = attention.outputs(net, method)["_ac"]
+        x = split.plain(torch.arange(2))
+        torch.testing.assert_close(forward(x), net.exits[k - 1](net.features(x)[k - 1]))
+        assert layer is net.exits[k - 1].tower[3 - k] and layer[-1].__class__ is torch.nn.ReLU
+
+
+def test_deletion_and_insertion_are_areas_under_the_probability_of_the_class():
+    """A "network" whose class 0 is the share of the image that is there, and a map in the order of reading."""
+    x, maps = torch.ones(1, 1, 4, 4), torch.arange(16.0).flip(0).view(1, 1, 4, 4)
+    seen = []
+
+    def forward(images):
+        seen.append(images.flatten().tolist())
+        p = images.mean(dim=(1, 2, 3)).clamp(1e-9, 1 - 1e-9)
+        return torch.stack([p.log(), (1 - p).log()], dim=1)
+
+    areas = attention.perturbed(forward, x, maps, torch.tensor([0]))
+    assert areas.flatten().tolist() == pytest.approx([0.5, 0.5], abs=1e-6)
+    deleted, inserted = seen[::2], seen[1::2]
+    for step, (without, alone) in enumerate(zip(deleted, inserted, strict=True)):
+        assert without == [0.0] * step + [1.0] * (16 - step)
+        assert alone == [1.0] * step + [0.0] * (16 - step)
+    assert all(sum(one) > sum(other) for one, other in pairwise(deleted))
+
+
+def test_exits_are_kept_beside_the_weights_if_the_method_trains_them(drawing, tmp_path, fit, tiny):
+    assert fit("vanilla", tmp_path) and not list(tmp_path.rglob("*.exits.pt"))
+    fit("drg(k=3)", tmp_path)
+    (file,) = tmp_path.rglob("*.exits.pt")
+    kept = torch.load(file, weights_only=True)
+    assert list(kept) == [3]
+    net, _ = trained_network(Run(tiny, "resnet10_w16", "drg(k=3)"), "cpu", None, tmp_path)
+    for name, tensor in net.exits[2].state_dict().items():
+        assert torch.equal(tensor, kept[3][name].to(tensor.dtype)), name
+
+
+def test_differences_are_those_of_the_linear_model():
+    values = {"vanilla": {0: 1.0, 1: 2.0, 2: 3.5}, "drg": {0: 1.5, 1: 2.4, 2: 4.0}, "dsr": {0: 9.0, 1: 9.0}}
+    frame = metrics.differences(values).set_index("method")
+    (interval,), _ = intervals(fit(values), [over("drg", ["vanilla"])])
+    assert frame.loc["drg", ["difference", "low", "high"]].tolist() == list(interval)
+    assert frame.loc["dsr", "difference"] == 9 - 1.5 and np.isnan(frame.loc["dsr", "low"])
+    assert np.isnan(frame.loc["vanilla", "difference"])
+    assert metrics.judge(metrics.of_method(values, "drg")) == "higher"
+    assert metrics.judge(metrics.of_method(values, "dsr")) == "n < 3"
+    assert metrics.of_method(values, "vanilla") is metrics.of_method(values, "byot") is None
+
+
+@pytest.mark.parametrize("shift, word", [(1, "more"), (-1, "less"), (0, "undecided")])
+def test_the_finding_of_figure_9_follows_the_silhouette(shift, word):
+    noise = {0: 0.01, 1: -0.02, 2: 0.01}
+    arrays = {
+        (method, seed): {"silhouette": at * shift + (at + 1) * noise[seed], "neighbours": 50 + seed, "labels": [0, 1]}
+        for at, method in enumerate(("vanilla", "dsr"))
+        for seed in range(3)
+    }
+    drawn = drawings.Drawing({}, {method: dict.fromkeys(range(3), "x") for method in ("vanilla", "dsr")}, arrays)
+    assert word in features.finding(drawn).partition(".**")[0]
+
+
+@by_figure
+def test_pages_and_pictures_are_made_of_a_drawing(figure, drawing):
+    drawn = [drawing(figure), drawing(figure, (1,))]
+    shown = drawings.page(figure, [drawn[0]])._repr_markdown_()
+    assert all(f"`{method}`" in shown for method in figure.METHODS)
+    draws = {
+        confidence: [pictures.ranked, pictures.reliability],
+        attention: [pictures.attention],
+        features: [pictures.embedding],
+    }
+    for draw in draws[figure]:
+        assert draw([]) is None
+        assert len(draw(drawn[:1]).subfigs) == 1
+    if figure is features:
+        assert pictures.embedding([drawn[1]]) is None, "only seed 0 has coordinates"
+    if figure is attention:
+        images = attention.photographs(drawn[0].about["dataset"])
+        rows = pictures.attention(drawn[:1], images).subfigs[0].axes
+        assert len(rows) == 4 * attention.DRAWN and rows[0].images[0].get_array().shape == images.shape[1:]
