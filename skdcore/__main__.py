@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from skdcore import records
+from skdcore.datasets import DATASETS
 from skdcore.errors import Stopped
 from skdcore.methods import METHODS
 from skdcore.models import MODELS
@@ -90,7 +91,7 @@ def _cluster(sub):
 
 
 def _runs(sub):
-    sub.add_argument("--dataset", required=True, help="glyphs, cifar100, tinyimagenet or folder:PATH")
+    sub.add_argument("--dataset", required=True, help=f"{', '.join(DATASETS)} or folder:PATH")
     sub.add_argument("--model", required=True, nargs="+", help=", ".join(MODELS))
     sub.add_argument(
         "--method",
@@ -103,7 +104,7 @@ def _runs(sub):
 
 def _how(sub):
     sub.add_argument("--epochs", type=int, help="default: the data set's recipe")
-    sub.add_argument("--root", help="folder that holds the data set's files; only read")
+    sub.add_argument("--root", help="folder that holds the data set's files; only resized images are written to it")
     sub.add_argument("--results", default="results", help="folder for records and checkpoints (default: %(default)s)")
     sub.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
     sub.add_argument(

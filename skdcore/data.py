@@ -1,7 +1,8 @@
-"""Data sets as tensors on the device: no DataLoader, no workers, nothing on disk once loaded.
+"""Data sets as tensors on the device: no DataLoader, no workers.
 
-A `Data` holds all its images as uint8.  `view(index)` crops, flips and normalises a whole batch in a few tensor
-operations; the result is float32 in channels_last order.  All chance comes from torch's global random state.
+A `Data` holds all its images as uint8, in memory or, where they are large, in a file mapped into memory.
+`view(index)` crops, flips and normalises a whole batch in a few tensor operations; the result is float32 in
+channels_last order.  All chance comes from torch's global random state.
 """
 
 import hashlib
@@ -10,6 +11,7 @@ from functools import lru_cache
 import torch
 import torch.nn.functional as F
 
+import skdcore.fine_grained  # noqa: F401 (registers three data sets)
 from skdcore.datasets import entry
 from skdcore.resized_crop import random_boxes, resized_crop
 
@@ -99,6 +101,11 @@ def load(name, root=None, device="cpu", seed=0):
                    for in $SKD_DATA (default: data/) and downloaded there if they are missing
     cifar100(n=50) the same with 50 training images of each class, drawn by `seed`; those of a smaller n are among them
     tinyimagenet   the folder tiny-imagenet-200 of Stanford's zip under `root`, found or downloaded alike
+    caltech101     the folder caltech101 as torchvision unpacks it, found or downloaded alike
+    stanford_dogs  the folder stanford_dogs with Stanford's images.tar and lists.tar unpacked in it, likewise
+    cub200         the folder CUB_200_2011 of its archive, likewise
+    cub200(side=64), and so for all three: the same, resized to 64 pixels instead of 224; the resized images are
+                   kept in the data set's folder or, if that is read-only, below ~/.cache/skdcore
     folder:PATH    an image folder PATH/train/CLASS/*, PATH/test/CLASS/*
 
     Raises ValueError for an unknown name or an unusable folder, FileNotFoundError or ValueError for files

@@ -11,10 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
 
 from skdcore.errors import unknown
-from skdcore.progress import Line
+from skdcore.image_files import image_files, shorter_side, squares
 from skdcore.sums import call
 from skdcore.vision import torchvision
 
@@ -69,6 +68,8 @@ def entry(name):
     function, keywords, text = call(node, DATASETS, "data set", name)
     if keywords.get("n", 1) < 1:
         raise ValueError(f"{text}: n must be at least 1 image of each class")
+    if not 16 <= keywords.get("side", 16) <= 512:
+        raise ValueError(f"{text}: side must be 16 to 512 pixels")
     recipe = function.recipe | ({"score_every": 5} if "n" in keywords else {})  # scoring dwarfs a short epoch
     return Entry(text, text, partial(function, **keywords), function.augment, recipe, "n" in keywords)
 
@@ -97,11 +98,12 @@ def cifar100(root, seed, n=500):
     `n` is the number of training images of each class.
     """
     original = torchvision.datasets.CIFAR100
-    where = _where(root)
+    where = data_folder(root)
     files = [*original.train_list, *original.test_list, [original.meta["filename"], original.meta["md5"]]]
     missing = [name for name, _ in files if not (where / original.base_folder / name).is_file()]
     if missing and root is None:
-        with _download("CIFAR-100", original.url, where, original.base_folder):
+        advice = f"give the folder that holds {original.base_folder}/ as the root"
+        with _download("CIFAR-100", original.url, where, advice):
             original(where, download=True)
         return cifar100(where, seed, n)
     if missing:
@@ -125,19 +127,16 @@ def tinyimagenet(root, seed):
     The official validation split, sorted into classes by its annotations, is the test split, scaled to 32 pixels; the
     official test split has no labels and is not read.  Decoding takes half a minute.
     """
-    where = _where(root) / "tiny-imagenet-200"
+    where = data_folder(root) / "tiny-imagenet-200"
     if root is None and not where.exists():
         url, md5 = "http://cs231n.stanford.edu/tiny-imagenet-200.zip", "90528d7ca1a48142e341f4ef8d21d0de"
-        with _download("TinyImageNet", url, where.parent, where.name):
-            where.parent.mkdir(parents=True, exist_ok=True)
-            with TemporaryDirectory(dir=where.parent) as new:  # an interrupted download leaves nothing
-                torchvision.datasets.utils.download_and_extract_archive(url, new, md5=md5)
-                Path(new, where.name).rename(where)
+        fetch = partial(torchvision.datasets.utils.download_and_extract_archive, url, md5=md5)
+        download_whole("TinyImageNet", url, where, f"give the folder that holds {where.name}/ as the root", fetch)
     notes = where / "val" / "val_annotations.txt"
     for needed in (where / "train", notes):
         if not needed.exists():
             raise FileNotFoundError(f"{needed} is missing; the root is the folder that holds {where.name}/")
-    train = {d.name: _images(d / "images") for d in sorted((where / "train").iterdir()) if d.is_dir()}
+    train = {d.name: image_files(d / "images") for d in sorted((where / "train").iterdir()) if d.is_dir()}
     test = {}
     for row in notes.read_text().splitlines():
         file, _, rest = row.partition("\t")
@@ -148,20 +147,31 @@ def tinyimagenet(root, seed):
     return _read(train, 64), _read({name: test[name] for name in train}, 32), list(train)
 
 
-def _where(root):
+def data_folder(root):
     """The folder that holds a data set's own folder: the root or, without one, $SKD_DATA or data/."""
     return Path(root or os.environ.get("SKD_DATA", "data"))
 
 
+def download_whole(name, url, where, advice, fetch):
+    """Makes the folder `where` of what `fetch(new)` puts into new/, a temporary folder, under the same name.
+
+    Raises FileNotFoundError with the `advice` if anything goes wrong; an interrupted download leaves nothing.
+    """
+    with _download(name, url, where.parent, advice):
+        where.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=where.parent) as new:
+            fetch(new)
+            Path(new, where.name).rename(where)
+
+
 @contextmanager
-def _download(name, url, where, folder):
+def _download(name, url, where, advice):
     """Whatever goes wrong with a download becomes a FileNotFoundError that says what to do."""
     try:
         yield
     except Exception as error:  # urllib, ssl, zipfile and torchvision each raise their own
         raise FileNotFoundError(
-            f"{name} is not under {where} and could not be downloaded from {url} ({error}); "
-            f"give the folder that holds {folder}/ as the root"
+            f"{name} is not under {where} and could not be downloaded from {url} ({error}); {advice}"
         ) from error
 
 
@@ -218,10 +228,10 @@ def _folder(path):
     for part in ("train", "test"):
         if not (path / part).is_dir():
             raise FileNotFoundError(f"{path}: no folder {part}/; expected train/CLASS/* and test/CLASS/*")
-        parts.append({d.name: _images(d) for d in sorted((path / part).iterdir()) if d.is_dir()})
+        parts.append({d.name: image_files(d) for d in sorted((path / part).iterdir()) if d.is_dir()})
     train, test = parts
     _check_classes(path, train, test)
-    sides = sorted(_side(file) for files in train.values() for file in files)
+    sides = sorted(shorter_side(file) for files in train.values() for file in files)
     side = max((s for s in SIDES if s <= sides[len(sides) // 2]), default=SIDES[0])
     return *(_read(part, side) for part in parts), list(train)
 
@@ -234,47 +244,10 @@ def _check_classes(path, train, test):
         raise ValueError(f"{path}: both splits must hold the same classes; only one has {', '.join(odd)}")
 
 
-def _images(directory):
-    ends = torchvision.datasets.folder.IMG_EXTENSIONS
-    files = sorted(f for f in directory.iterdir() if f.suffix.lower() in ends)
-    if not files:
-        raise ValueError(f"{directory}: an empty class; it needs at least one image ({' '.join(ends)})")
-    return files
-
-
-@contextmanager
-def _opened(file):
-    """The image in the file; whatever Pillow raises on a broken one becomes a ValueError that names it."""
-    try:
-        with Image.open(file) as image:
-            yield image
-    except Exception as error:  # Pillow's plugins raise many kinds
-        raise ValueError(f"{file}: not a readable image ({error})") from error
-
-
-def _rgb(image, file):
-    """The image in 8 bits a colour.  Pillow would clip deeper pixels to white; those of no known range are refused."""
-    if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image).astype(np.float32) / 257).round().astype(np.uint8))
-    elif image.mode in ("I", "F"):
-        raise ValueError(f"{file}: pixels of mode {image.mode}, whose range is not known; save them with 8 or 16 bits")
-    return image.convert("RGB")
-
-
-def _side(file):
-    with _opened(file) as image:
-        return min(image.size)
-
-
 def _read(part, side):
     """The images of {class: files}, scaled and centre-cropped to `side`: uint8 (N, 3, side, side), and labels."""
     files = [(file, label) for label, files in enumerate(part.values()) for file in files]
     images = np.empty((len(files), side, side, 3), dtype=np.uint8)
-    fit = torchvision.transforms.functional
-    with Line(show=len(files) > 5000) as line:  # a few are read in no time
-        for i, (file, _) in enumerate(files):
-            with _opened(file) as image:
-                images[i] = np.asarray(fit.center_crop(fit.resize(_rgb(image, file), side), side))
-            line.update(lambda done=i + 1: f"{done:,} of {len(files):,} images read")
-        line.show(f"{len(files):,} images read")
+    for i, image in enumerate(squares([file for file, _ in files], side)):
+        images[i] = image
     return torch.from_numpy(images).permute(0, 3, 1, 2), [label for _, label in files]

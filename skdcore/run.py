@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 
 import torch
 
-from skdcore.datasets import entry
+from skdcore.data import entry
 from skdcore.errors import unknown
 from skdcore.methods import canonical
 from skdcore.models import MODELS

@@ -6,7 +6,7 @@ A page shows nothing that no record holds: what has no record is "not yet run".
 from dataclasses import dataclass, field
 
 from skdcore import records
-from skdcore.datasets import entry
+from skdcore.data import entry
 from skdcore.methods import canonical
 from skdcore.models import MODELS
 from skdcore.study.definition import ROOT, at, known, study
