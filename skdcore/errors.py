@@ -12,5 +12,9 @@ def unknown(kind, name, known):
     return ValueError(f"unknown {kind} {name!r}; {hint}")
 
 
+class Damaged(ValueError):
+    """A file beside a record cannot be used: it is incomplete, altered, or of another form; the text names it."""
+
+
 class Stopped(Exception):
     """The run was asked to stop; its checkpoint is written, and the same call resumes from there."""

@@ -10,8 +10,15 @@ from pickle import UnpicklingError
 import numpy as np
 import torch
 
+from skdcore.errors import Damaged
 from skdcore.models import Network
 from skdcore.records import atomically
+
+# What reading a file raises that is incomplete, altered or of another form.
+BROKEN = (
+    AttributeError, EOFError, KeyError, NotImplementedError, RuntimeError, TypeError, UnpicklingError, ValueError,
+    zipfile.BadZipFile,
+)  # fmt: skip
 
 
 @dataclass
@@ -49,6 +56,21 @@ class State:
         kept |= {"random": torch.get_rng_state(), "threads": torch.get_num_threads()}
         return kept | ({"cuda": torch.cuda.get_rng_state(self.row.device)} if self.row.is_cuda else {})
 
+    def check(self, kept):
+        """Raises ValueError unless this is of the form that `state_dict` gives; changes nothing."""
+        free = "memories", "optimizer", "provenance"  # they grow, or differ from machine to machine
+        mine = {key: value for key, value in self.state_dict().items() if key not in free}
+        _check_form({key: kept[key] for key in mine}, mine, "state")
+        held = [one["momentum_buffer"] for one in kept["optimizer"]["state"].values()]
+        held += [tensor for memory in kept["memories"].values() for tensor in memory.values()]
+        if not all(isinstance(tensor, torch.Tensor) for tensor in held):
+            raise ValueError("a momentum or a memory is not a tensor")
+        epochs = self.settings["epochs"]
+        if not (0 <= kept["epoch"] <= epochs and 0 <= kept["at"] <= len(self.batches) and kept["threads"] >= 1):
+            raise ValueError(f"epoch {kept['epoch']}, step {kept['at']} and {kept['threads']} threads cannot be")
+        if {len(kept["curve"][key]) for key in ("lr", "train")} != {kept["epoch"]}:
+            raise ValueError(f"a curve has not one point for each of {kept['epoch']} epochs")
+
     def load_state_dict(self, kept):
         """Takes over what `state_dict` gave, the random state and the number of threads too."""
         for f in fields(self):
@@ -61,6 +83,23 @@ class State:
         torch.set_rng_state(kept["random"].cpu())
         if self.row.is_cuda:
             torch.cuda.set_rng_state(kept["cuda"].cpu(), self.row.device)
+
+
+def _check_form(kept, mine, name):
+    """Raises ValueError unless both are alike but for the values: types, keys, and shapes and types of tensors."""
+    if type(kept) is not type(mine):
+        raise ValueError(f"{name} is a {type(kept).__name__} instead of a {type(mine).__name__}")
+    if isinstance(mine, torch.Tensor) and (kept.shape, kept.dtype) != (mine.shape, mine.dtype):
+        raise ValueError(
+            f"{name} is {kept.dtype} of {tuple(kept.shape)} instead of {mine.dtype} of {tuple(mine.shape)}"
+        )
+    if isinstance(mine, dict):
+        if odd := kept.keys() ^ mine.keys():
+            raise ValueError(f"{name} has, or lacks, {min(map(str, odd))}")
+        for key, value in mine.items():
+            _check_form(kept[key], value, f"{name}.{key}")
+    if isinstance(mine, list) and not all(isinstance(value, int | float) for value in kept):
+        raise ValueError(f"{name} is not a list of numbers")
 
 
 def save(tensors, file):
@@ -78,7 +117,7 @@ def save_arrays(arrays, file):
 
 
 def load(file, device="cpu"):
-    """What `save` wrote.  Raises ValueError that names the file if it is damaged."""
+    """What `save` wrote.  Raises `Damaged`, which names the file."""
     with readable(file):
         with zipfile.ZipFile(file) as archive:  # torch does not verify the checksums that it writes
             if damaged := archive.testzip():
@@ -88,12 +127,12 @@ def load(file, device="cpu"):
 
 @contextmanager
 def readable(file):
-    """For a block that reads what `save` wrote: ValueError that names the file if it cannot be used."""
+    """For a block that reads what `save` wrote: `Damaged`, which names the file, if it cannot be used."""
     try:
         yield
-    except (EOFError, KeyError, NotImplementedError, RuntimeError, UnpicklingError, zipfile.BadZipFile) as error:
+    except BROKEN as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).strip().splitlines()[:1])}"
-        raise ValueError(f"{file}: damaged, or written by other code ({reason}); move it away to start anew") from error
+        raise Damaged(f"{file}: damaged, or written by other code ({reason})") from error
 
 
 def halved(module):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from skdcore import measures, records
+from skdcore import checkpoint, measures, records
 from skdcore.capture import Capture
 from skdcore.data import checksum, images, load_run
 from skdcore.errors import Stopped
@@ -16,7 +16,7 @@ from skdcore.methods import build
 from skdcore.models import network
 from skdcore.progress import Line
 from skdcore.run import Run, learning_rate
-from skdcore.state import State, fingerprint, halved, load, readable, save, save_arrays
+from skdcore.state import State, fingerprint, halved, load, save, save_arrays
 from skdcore.step import Step
 from skdcore.stop import stop_signals
 from skdcore.sums import teachers
@@ -59,7 +59,7 @@ def train(
         training.resume(file)
         record = training.run(stop, line, checkpoint_minutes * 60)
         records.write(file, record)
-        file.with_suffix(".checkpoint.pt").unlink(missing_ok=True)
+        checkpoint.remove(file)
         line.show(outcome(record))
     return record
 
@@ -217,7 +217,7 @@ class Training:
             while state.at < len(state.batches):
                 if (reason := stop()) or time.monotonic() - saved > checkpoint_seconds:
                     self.lap("training")
-                    save(state.state_dict(), self.file.with_suffix(".checkpoint.pt"))
+                    checkpoint.keep(state, self.file)
                     saved = time.monotonic()
                     if reason:
                         raise Stopped(f"{self.headline()}: {reason}; the same command resumes from there")
@@ -325,23 +325,14 @@ class Training:
         return {"cost": cost, "provenance": made}
 
     def resume(self, file):
-        """Takes over the checkpoint beside the record's `file`, if there is one of this very run.
+        """Takes over the newest whole checkpoint beside the record's `file`, if there is one, of this very run.
 
         The record then names all code and machines that the run used.
         """
-        self.file, checkpoint = file, file.with_suffix(".checkpoint.pt")
-        if not checkpoint.exists():
+        self.file, mine = file, self.state.provenance
+        if not (kept := checkpoint.newest(self.state, file, self.device)):
             return
-        kept, mine = load(checkpoint, self.device), self.state.provenance
-        with readable(checkpoint):
-            same_inputs = all(kept["provenance"].get(key) == mine.get(key) for key in ("data_sha256", "teachers"))
-            same_run = kept["settings"] == self.settings and same_inputs
-        if not same_run:
-            raise ValueError(
-                f"{checkpoint} belongs to a run with other settings, data or teacher; move it away to start anew"
-            )
-        with readable(checkpoint):
-            self.state.load_state_dict(kept)
+        self.state.load_state_dict(kept)
         made = self.state.provenance
         for key in ("code", "commit", "torch", "python", "device"):
             if mine[key] and mine[key] not in (made[key] or "").split(AND):

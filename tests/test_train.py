@@ -10,12 +10,14 @@ import sys
 import time
 from contextlib import contextmanager
 from fractions import Fraction
+from io import BytesIO
 
 import numpy as np
 import pytest
 import torch
 from conftest import STEPS, THREADS, files, kinds, same, timeless, training
 
+import skdcore.checkpoint
 import skdcore.train
 from skdcore import measures, records
 from skdcore.data import Data, load_cached
@@ -421,7 +423,7 @@ def stopped(fit, stop_after, name, results, *steps):
         stop_after(step)
         with pytest.raises(Stopped, match="the test says so"):
             fit(name, results)
-        assert kinds(results) == {".checkpoint.pt"}
+        assert kinds(results) - {".checkpoint-before.pt"} == {".checkpoint.pt"}
     stop_after(None)
     return fit(name, results)
 
@@ -474,8 +476,8 @@ def test_a_run_resumes_with_its_own_number_of_threads(fit, whole, stop_after, tm
 def test_checkpoints_on_the_way_change_nothing(fit, whole, tmp_path, monkeypatch):
     record, kept = whole("drg+dsr")
     saves = []
-    save = skdcore.train.save
-    monkeypatch.setattr(skdcore.train, "save", lambda kept, file: (saves.append(file.name), save(kept, file)))
+    save = skdcore.checkpoint.save
+    monkeypatch.setattr(skdcore.checkpoint, "save", lambda kept, file: (saves.append(file.name), save(kept, file)))
     assert timeless(fit("drg+dsr", checkpoint_minutes=0)) == timeless(record)
     assert saves.count("0.checkpoint.pt") == 3 * STEPS and same(weights(tmp_path / "results"), kept)
 
@@ -542,26 +544,81 @@ def test_a_checkpoint_of_other_settings_is_refused_and_kept(fit, stop_after, tin
     assert checkpoint.read_bytes() == before
 
 
-@pytest.mark.parametrize("damage", ["empty", "half", "garbage", "one bit", "of other code"])
-def test_a_damaged_checkpoint_is_named_and_kept(fit, stop_after, tmp_path, damage):
-    stop_after(1)
+def flipped(content):
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1 :]
+
+
+def saved(state):
+    torch.save(state, content := BytesIO())
+    return content.getvalue()
+
+
+def legacy(state):
+    torch.save(state, content := BytesIO(), _use_new_zipfile_serialization=False)
+    return content.getvalue()
+
+
+def crafted(change):
+    """Damage by a function that changes what a checkpoint holds."""
+
+    def damage(content):
+        change(state := torch.load(BytesIO(content), weights_only=True))
+        return saved(state)
+
+    return damage
+
+
+DAMAGES = {
+    "empty": lambda content: b"",
+    "half": lambda content: content[: len(content) // 2],
+    "text": lambda content: b"no checkpoint",
+    "one bit": flipped,
+    "a legacy pickle": lambda content: legacy(torch.load(BytesIO(content), weights_only=True)),
+    "a list": lambda content: saved([1, 2]),
+    "a parameter is missing": crafted(lambda state: state["net"].popitem()),
+    "a tensor of another shape": crafted(lambda state: state.update(meter=state["meter"][:, :1])),
+    "a tensor of another type": crafted(lambda state: state.update(batches=state["batches"].int())),
+    "a text for a number": crafted(lambda state: state.update(at="2")),
+    "epoch -5": crafted(lambda state: state.update(epoch=-5)),
+    "a step too far": crafted(lambda state: state.update(at=STEPS + 1)),
+    "no thread": crafted(lambda state: state.update(threads=0)),
+    "a curve too short": crafted(lambda state: state["curve"].update(train=[])),
+    "a text in a curve": crafted(lambda state: state["curve"].update(lr=["x"])),
+    "a memory that is no tensor": crafted(lambda state: state.update(memories={"dsr": {"ranked": 1}})),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_it_is_used(fit, whole, stop_after, tmp_path, damage):
+    record, _ = whole("drg+dsr")
+    results = tmp_path / "damaged"
+    for step in (STEPS + 1, 2):  # the second stop is in the second epoch, too
+        stop_after(step)
+        with pytest.raises(Stopped):
+            fit("drg+dsr", results)
+    latest, before = (next(results.rglob(f"0.{name}.pt")) for name in ("checkpoint", "checkpoint-before"))
+    started = torch.load(before, weights_only=True)["provenance"]["started"]
+    latest.write_bytes(bad := damage(latest.read_bytes()))
+    stop_after(None)
+    with pytest.warns(UserWarning, match=r"0\.checkpoint\.pt: damaged, or .*: set aside as 0\.checkpoint\.pt\.damaged"):
+        ended = fit("drg+dsr", results)
+    assert timeless(ended) == timeless(record) and ended["provenance"]["started"] == started
+    assert latest.with_name("0.checkpoint.pt.damaged").read_bytes() == bad
+    assert not latest.exists() and not before.exists()
+
+
+def test_without_a_whole_checkpoint_the_run_starts_anew(fit, whole, stop_after, tmp_path):
+    record, _ = whole("drg+dsr")
+    results = tmp_path / "damaged"
+    stop_after(STEPS + 1)
     with pytest.raises(Stopped):
-        fit("vanilla")
-    (checkpoint,) = tmp_path.rglob("*.checkpoint.pt")
-    whole = checkpoint.read_bytes()
-    if damage == "of other code":
-        state = torch.load(checkpoint, weights_only=True)
-        state["net"].popitem()
-        torch.save(state, checkpoint)
-    else:
-        middle = len(whole) // 2
-        flipped = whole[:middle] + bytes([whole[middle] ^ 4]) + whole[middle + 1 :]
-        damaged = {"empty": b"", "half": whole[:middle], "garbage": b"no checkpoint", "one bit": flipped}
-        checkpoint.write_bytes(damaged[damage])
-    before = checkpoint.read_bytes()
-    with pytest.raises(ValueError, match=r"0\.checkpoint\.pt: damaged, or written by other code .*move it away"):
-        fit("vanilla")
-    assert checkpoint.read_bytes() == before
+        fit("drg+dsr", results)
+    (checkpoint,) = results.rglob("*.checkpoint.pt")
+    checkpoint.write_bytes(b"")
+    stop_after(None)
+    with pytest.warns(UserWarning, match="set aside"):
+        assert timeless(fit("drg+dsr", results)) == timeless(record)
 
 
 def test_a_checkpoint_of_other_data_is_refused(fit, stop_after, tiny_parts, tmp_path):
@@ -628,8 +685,8 @@ def test_a_teacher_whose_weights_are_gone_is_trained_anew_beside_its_record(fit,
 
 
 def test_a_teacher_is_checkpointed_as_often_as_the_run_that_it_teaches(fit, monkeypatch):
-    files, save = [], skdcore.train.save
-    monkeypatch.setattr(skdcore.train, "save", lambda kept, file: (files.append(str(file)), save(kept, file)))
+    files, save = [], skdcore.checkpoint.save
+    monkeypatch.setattr(skdcore.checkpoint, "save", lambda kept, file: (files.append(str(file)), save(kept, file)))
     fit("kd", checkpoint_minutes=0)
     assert sum("vanilla" in file and file.endswith(".checkpoint.pt") for file in files) == 3 * STEPS
 
@@ -694,13 +751,13 @@ from skdcore.train import Run, train
 train(Run(*sys.argv[1:4], epochs=60), "cpu", results=sys.argv[4], checkpoint_minutes=0)
 """
     process = python("-c", script, run.dataset, run.model, run.method, tmp_path)
-    file = records.path(tmp_path, expected["run"]).with_suffix(".checkpoint.pt")
+    file = records.path(tmp_path, expected["run"]).with_suffix(".checkpoint-before.pt")
     while process.poll() is None and not (file.exists() and torch.load(file, weights_only=True)["epoch"] > 3):
         time.sleep(0.02)
     process.kill()
     assert process.wait() == -signal.SIGKILL
-    (kept,) = [file for file in files(tmp_path) if not file.endswith(".tmp")]
-    assert kept.endswith(".checkpoint.pt")
+    kept = {kind for kind in kinds(tmp_path) if not kind.endswith(".tmp")}
+    assert kept - {".checkpoint.pt"} == {".checkpoint-before.pt"}, "the latest may just be on its way"
     assert timeless(train(run, "cpu", results=tmp_path, progress=False)) == timeless(expected)
 
 
@@ -839,7 +896,8 @@ def test_a_full_disk_keeps_the_checkpoint_before(fit, stop_after, tmp_path):
     stop_after(3)
     with full_disk(), pytest.raises(OSError, match=r"File too large: .*0\.checkpoint\.pt"):
         fit("dsr")
-    assert kinds(tmp_path / "results") == {".checkpoint.pt"} and checkpoint.read_bytes() == before
+    assert kinds(tmp_path / "results") == {".checkpoint-before.pt"}
+    assert checkpoint.with_name("0.checkpoint-before.pt").read_bytes() == before
 
 
 def test_a_results_folder_that_cannot_be_written_is_named(fit, tmp_path):

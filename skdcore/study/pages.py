@@ -19,7 +19,10 @@ from skdcore.study.experiments import ROOT, experiment
 from skdcore.sweep import sweep
 
 FIRST, LAST = "side_by_side", "index"  # the first leaves a measurement that others show; the last shows all records
-NOT_READ = {"__pycache__", "teachers"}, {".lock", ".pt", ".tmp"}  # folders, endings: no page depends on them
+NOT_READ = (
+    {"__pycache__", "teachers"},
+    {".lock", ".pt", ".tmp", ".damaged"},
+)  # folders, endings: no page depends on them
 
 
 class Page:
