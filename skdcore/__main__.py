@@ -5,6 +5,7 @@ import inspect
 import os
 import re
 import sys
+import warnings
 import time
 from math import inf
 from pathlib import Path
@@ -27,7 +28,9 @@ def main(arguments=None):
     """Runs a command; returns the exit status: 0, 1 a failed run, 2 bad input, 3 stopped at a checkpoint."""
     chosen = parser().parse_args(arguments)
     try:
-        return chosen.command(chosen) or 0
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_: print(f"skdcore: {message}", file=sys.stderr)
+            return chosen.command(chosen) or 0
     except (Stopped, KeyboardInterrupt) as stopped:
         print(str(stopped) or "interrupted; the same command resumes from the latest checkpoints", file=sys.stderr)
         return STOPPED

@@ -8,6 +8,7 @@ parameter of `run` and the data's checksum are the same; the machine and the cod
 
 import json
 import os
+import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
@@ -22,7 +23,8 @@ except ImportError:  # a bare training machine: its records are checked where th
     fastjsonschema = None
 
 NUMBER, TEXT, SERIES = {"type": "number"}, {"type": "string"}, {"type": "array", "items": {"type": "number"}}
-PERCENT = {"type": "number", "minimum": 0, "maximum": 100}
+POSITIVE = {"type": "number", "minimum": 0}
+SHARE, PERCENT = POSITIVE | {"maximum": 1}, POSITIVE | {"maximum": 100}
 
 
 def _object(required, **properties):
@@ -34,16 +36,22 @@ SCHEMA = _object(
     run=_object(
         "dataset model method seed epochs precision batch lr momentum weight_decay gamma milestones score_every",
         **dict.fromkeys("dataset model method".split(), TEXT),
+        **dict.fromkeys("lr momentum weight_decay gamma".split(), POSITIVE),
+        milestones=SERIES,
+        batch={"type": "integer", "minimum": 1},
+        score_every={"type": "integer", "minimum": 1},
         seed={"type": "integer", "minimum": 0},
         epochs={"type": "integer", "minimum": 1},
         precision={"enum": ["fp32", "bf16"]},
-    ),
+    )
+    | {"additionalProperties": False},  # what a run is, is known
     state={"enum": ["finished", "failed"]},
     reason=TEXT,
     final=_object(
         "accuracy nll ece entropy p_true",
-        accuracy=PERCENT,
-        **dict.fromkeys("nll ece entropy p_true temperature nll_scaled ece_scaled train_accuracy".split(), NUMBER),
+        **dict.fromkeys("accuracy train_accuracy".split(), PERCENT),
+        **dict.fromkeys("nll entropy temperature nll_scaled".split(), POSITIVE),
+        **dict.fromkeys("ece p_true ece_scaled".split(), SHARE),
     ),
     best=_object("accuracy epoch", accuracy=PERCENT, epoch={"type": "integer", "minimum": 1}),
     curve=_object(
@@ -51,7 +59,10 @@ SCHEMA = _object(
         loss={"type": "object", "additionalProperties": SERIES},
         **dict.fromkeys("lr train scored test var_logits var_probs".split(), SERIES),
     ),
-    cost=_object("seconds_per_step seconds params_trained params_deployed peak_memory"),
+    cost=_object(
+        "seconds_per_step seconds params_trained params_deployed peak_memory",
+        **dict.fromkeys("seconds_per_step seconds params_trained params_deployed".split(), POSITIVE),
+    ),
     provenance=_object("torch device threads code data_sha256 started ended"),
 ) | {
     "if": {"properties": {"state": {"const": "finished"}}},
@@ -99,7 +110,7 @@ def path(results, settings):
 def read(file):
     """The record in `file`.  Raises ValueError if it is not one."""
     try:
-        record = json.loads(Path(file).read_text(), parse_constant=_refuse)
+        record = json.loads(Path(file).read_text(), parse_constant=_refuse, object_pairs_hook=_object_of)
     except ValueError as error:  # no JSON, or no text at all
         raise ValueError(f"{file}: not a record: {error}") from None
     return check(record, file)
@@ -107,6 +118,15 @@ def read(file):
 
 def _refuse(constant):
     raise ValueError(f"{constant} is not a number")
+
+
+def _object_of(pairs):
+    """A JSON object, unless it gives a key twice: json would take the later value."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} is there twice")
+    return found
 
 
 def find(results, settings, data_sha256=None):
@@ -117,6 +137,8 @@ def find(results, settings, data_sha256=None):
     follows the data.
     """
     file = path(results, settings)
+    if file.is_symlink() and not file.exists():
+        raise ValueError(f"{file}: a link that leads nowhere")
     if not file.exists():
         return None
     record = read(file)
@@ -181,8 +203,17 @@ def lock(file, stop=lambda: None, line=None):
 def under(results):
     """All records under a folder, in the order of their paths, but for the runs made again for a teacher's weights.
 
-    A seed names each, unlike what `bench` keeps there.
+    A seed names each, unlike what `bench` keeps there.  One that cannot be used is left out, with a warning.
     """
-    results = Path(results)
-    files = sorted(results.rglob("[0-9]*.json"))
-    return [read(file) for file in files if results / "teachers" not in file.parents]
+    results, found = Path(results), []
+    for file in sorted(results.rglob("[0-9]*.json")):
+        if results / "teachers" in file.parents:
+            continue
+        try:
+            record = read(file)
+            if (own := path("", record["run"]).parts) != file.parts[-len(own) :]:
+                raise ValueError(f"{file}: the record of another run, {'/'.join(own)}")
+            found.append(record)
+        except (ValueError, OSError) as error:
+            warnings.warn(f"not counted: {error}", stacklevel=2)
+    return found

@@ -74,6 +74,10 @@ BROKEN = {
     "provenance": without("provenance"),
     "run.lr": without("run", "lr"),
     "run.seed": with_(-1, "run", "seed"),
+    "run must not contain .*warm_up": with_(5, "run", "warm_up"),
+    "final.ece": with_(1.5, "final", "ece"),
+    "final.nll must be": with_(-0.1, "final", "nll"),
+    "cost.seconds ": with_(-1, "cost", "seconds"),
     "run.epochs": with_("2", "run", "epochs"),
     "run.precision": with_("fp16", "run", "precision"),
     "final.accuracy": with_(160, "final", "accuracy"),
@@ -113,7 +117,35 @@ def test_a_failed_record_must_say_why(failed):
 def test_a_file_that_is_no_record_is_named(tmp_path, text):
     (tmp_path / "7.json").write_bytes(text)
     with pytest.raises(ValueError, match="7.json: not a record"):
-        records.under(tmp_path)
+        records.read(tmp_path / "7.json")
+    with pytest.warns(UserWarning, match="not counted: .*7.json: not a record"):
+        assert records.under(tmp_path) == []
+
+
+def test_a_record_with_a_key_twice_is_not_one(record, tmp_path):
+    text = json.dumps(record).replace('"state": "finished"', '"state": "finished", "state": "finished"')
+    (tmp_path / "0.json").write_text(text)
+    with pytest.raises(ValueError, match="0.json: not a record: the key 'state' is there twice"):
+        records.read(tmp_path / "0.json")
+
+
+def test_a_record_at_the_path_of_another_run_is_named_and_left_out(record, tmp_path):
+    file = records.path(tmp_path, record["run"])
+    records.write(file, record)
+    records.write(file.with_name("7.json"), record)
+    with pytest.warns(UserWarning, match="not counted: .*7.json: the record of another run, .*/0.json"):
+        assert records.under(tmp_path) == [record]
+
+
+@pytest.mark.parametrize("target", ["nowhere.json", "0.json"], ids=["broken", "a loop"])
+def test_a_link_that_leads_nowhere_is_named(record, tmp_path, target):
+    file = records.path(tmp_path, record["run"])
+    file.parent.mkdir(parents=True)
+    file.symlink_to(file.with_name(target))
+    with pytest.raises(ValueError, match="0.json: a link that leads nowhere"):
+        records.find(tmp_path, record["run"])
+    with pytest.warns(UserWarning, match="not counted: .*0.json"):
+        assert records.under(tmp_path) == []
 
 
 def settings(dataset="glyphs", method="drg+dsr", **others):
@@ -144,7 +176,7 @@ def test_a_folder_is_known_by_its_name_wherever_it_lies(tmp_path):
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_a_record_with_a_value_that_is_not_a_number_is_neither_written_nor_read(record, tmp_path, value):
     record["final"]["nll"] = value
-    with pytest.raises(ValueError, match="not JSON compliant"):
+    with pytest.raises(ValueError, match="not JSON compliant|bigger than or equal to 0"):
         records.write(tmp_path / "0.json", record)
     assert files(tmp_path) == []
     (tmp_path / "0.json").write_text(json.dumps(record))

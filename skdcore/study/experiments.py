@@ -3,6 +3,7 @@
 A page shows nothing that no record holds: what has no record is "not yet run".
 """
 
+import warnings
 from dataclasses import dataclass, field
 
 from skdcore import records
@@ -108,8 +109,13 @@ def every_run(chosen):
 
 
 def found(runs, results=RESULTS):
-    """The records that there are of some runs."""
-    there = (records.find(results, run.settings()) for run in runs)
+    """The records that there are of some runs.  One that cannot be used is left out, with a warning."""
+    there = []
+    for run in runs:
+        try:
+            there.append(records.find(results, run.settings()))
+        except ValueError as error:
+            warnings.warn(f"not counted: {error}", stacklevel=2)
     return [record for record in there if record]
 
 
