@@ -5,8 +5,8 @@ import inspect
 import os
 import re
 import sys
-import warnings
 import time
+import warnings
 from math import inf
 from pathlib import Path
 
