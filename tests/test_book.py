@@ -15,8 +15,10 @@ import yaml
 from browser import PROGRAM, Browser
 
 from skdcore import bench
-from skdcore.study import body, sentences, tables
+from skdcore.study import body, sentences, tables, variance
 from skdcore.study.experiments import RESULTS, ROOT, experiment, experiments
+from skdcore.study.time_and_storage import TimeAndStorage, finding
+from skdcore.study.variance import Variance
 
 CONTENTS = yaml.safe_load((ROOT / "book/_toc.yml").read_text())
 PAGES = ["index"] + [entry["file"] for part in CONTENTS["parts"] for entry in part["chapters"]]
@@ -116,7 +118,6 @@ def test_costs_on_the_committed_page_come_from_committed_records():
     ours, paper = (bench.kept(RESULTS, model) for model in ("resnet10_w16", "resnet18"))
     assert any(tables.step_costs(record, "tab-costs-run")._repr_markdown_() in shown for record in ours)
     assert all(tables.step_costs(record, f"tab-costs-{n}")._repr_markdown_() in shown for n, record in enumerate(paper))
-    assert all(sentences.cheapness(record) in shown for record in paper)
 
 
 def shown_on(page):
@@ -125,6 +126,23 @@ def shown_on(page):
     return "".join(
         output.get("data", {}).get("text/markdown", "") for cell in cells for output in cell.get("outputs", [])
     )
+
+
+def test_figures_3_and_4_are_those_of_the_committed_records():
+    figure_3, figure_4 = Variance(), TimeAndStorage()
+    for page, block, said in ((3, figure_3, variance.finding(figure_3.found)), (4, figure_4, finding(figure_4))):
+        shown = shown_on(f"experiments/fig_{page}")
+        assert shown.startswith(said) and block._repr_markdown_() in shown
+    alts = [picture.alt for picture in (variance.curves(figure_3.runs), variance.coefficients(figure_3.found))]
+    assert all(f":alt: {alt}\n" in shown_on("experiments/fig_3") for alt in alts)
+
+
+@pytest.mark.parametrize("page", ["fig_3", "fig_4"])
+def test_a_picture_that_a_cell_prints_is_numbered_and_has_its_text(site, page):
+    text = (site / f"experiments/{page}.html").read_text()
+    images = re.findall(r'<img[^>]+src="data:image/svg[^>]+>', text)
+    assert images and all(re.search(r'alt="[^"]{40,}"', image) for image in images)
+    assert text.count('class="caption-number">Fig.') == len(images)
 
 
 @pytest.mark.parametrize("name", experiments())

@@ -1,12 +1,10 @@
-"""The paper's claims: the rule of a verdict, the families of intervals, and what the paper's own cells say."""
+"""The claims of accuracy: the rule of a verdict, the families of intervals, and what the paper's own cells say."""
 
-import nbformat
 import numpy as np
 import pytest
 
 from skdcore.study import claims, statistics
 from skdcore.study.claims import Comparison
-from skdcore.study.definition import ROOT
 from skdcore.study.evidence import of_regime
 from skdcore.study.experiments import experiment, regime
 from skdcore.study.statistics import NO_GAIN, UNDECIDED, against_the_best, over
@@ -48,7 +46,6 @@ def test_a_question_of_this_study_is_answered_with_better_and_worse_and_counts_a
     frame, _ = claims.judge(regime("paper"), ran(**rows))
     answered = frame[frame["verdict"] == "worse"]
     assert [str(one) for one in answered["comparison"]] == ["`dsr` over `ls`"] and answered["asked"].all()
-    assert "contradicted (0)" in claims.summary(ran())
 
 
 def test_a_gain_over_vanilla_has_the_interval_of_the_tables_whichever_way_it_is_asked(ran):
@@ -104,38 +101,40 @@ def test_the_papers_own_cells_are_computed_from_its_tables():
     assert computed["drg+dsr"].endswith("+1.06 to +2.97")  # it says 1.26 to 2.87 (Q32)
     assert computed["combination"].startswith("better in 5 of 8: ")  # Q35
     assert computed["label-smoothing"] == "", "the paper has no row of it"
+    assert computed["byot-hours"] == "×1.44" and computed["seventy-percent"] == "×0.70"  # 5 / 3.48 and 0.045 / 0.064
 
 
-def test_a_tab_has_the_comparisons_that_ran_and_counts_the_others(ran):
-    ran("full", vanilla=VANILLA, drg=[79.0, 79.3, 79.3], **OTHERS)
-    tabs = claims.tabs(ran("tenth", ps_kd=[70.0], **{"ps_kd+drg": [71.0]}))
-    (full, said), (tenth, _) = tabs.tabs["full"], tabs.tabs["tenth"]
-    assert full.frame[["claim", "network", "n", "verdict"]].values.tolist() == [
-        ["`drg`", "resnet10_w16", "3", "holds in full"]
-    ]
-    assert full.caption.endswith("Of 27 comparisons 26 are not yet run.") and "second family" not in said
-    ((_, _, _, paper, ours, n, verdict),) = tenth.frame.values.tolist()
-    assert (paper, ours, n, verdict) == ("says +0.39 to +0.71", "+1.00 over 70.00", "1", FEW)
-    assert tabs.after == "Not yet run: `fifth`, `tenth-wide`, `paper`."
+@pytest.mark.parametrize(
+    ("low", "high", "in_paper", "in_tenth"),
+    [
+        (-0.4, 0.3, "reproduced", "holds in tenth"),
+        (-0.5, 0.5, "reproduced", "holds in tenth"),
+        (0.6, 0.9, "contradicted", "fails in tenth"),
+        (-0.9, -0.6, "contradicted", "fails in tenth"),
+        (-0.6, 0.1, UNDECIDED, UNDECIDED),
+        (-9, 9, UNDECIDED, UNDECIDED),
+    ],
+)
+def test_a_claim_with_bounds_holds_if_the_whole_interval_lies_between_them(low, high, in_paper, in_tenth):
+    claim = COMMITTED["smoothing"]
+    assert (claim.at_least, claim.at_most) == (-statistics.MARGIN, statistics.MARGIN)
+    assert claim.verdict("", low, high) == in_paper and claim.verdict("in tenth", low, high) == in_tenth
 
 
-def test_the_overview_counts_verdicts_in_the_regimes_that_ran(ran):
-    shown = claims.overview(ran("full", vanilla=VANILLA, drg=[79.0, 79.3, 79.3], **OTHERS))
-    assert list(shown.frame) == ["claim", "full", "what the paper says", "its size", "its own cells"]
-    assert shown.frame.set_index("claim").loc["`drg`", "full"] == "holds in full: 1"
-
-
-def test_the_summary_is_that_of_the_nearest_regime_with_a_verdict(ran):
-    assert claims.summary(ran("paper", vanilla=VANILLA[:2], drg=[79.0])) == "No claim of the paper has a verdict yet."
-    text = claims.summary(ran("full", vanilla=VANILLA, drg=[79.0, 79.3, 79.3], dsr=[75.0, 75.1, 75.4]))
-    assert text.startswith(f"**The paper's claims in the regime `full`** ({regime('full').text}). Verdicts on 20")
-    assert "holds in full (1: `drg`), fails in full (1: `dsr`)" in text and "not yet run (18)" in text
-
-
-def test_the_committed_page_shows_every_claim_and_the_verdicts_of_the_committed_records():
-    cells = nbformat.read(ROOT / "book/experiments/claims.ipynb", as_version=4).cells
-    shown = "".join(output.data.get("text/markdown", "") for cell in cells for output in cell.get("outputs", []))
-    assert [claim.id for claim in COMMITTED.values() if (claim.says or claim.asks) not in shown] == []
-    for part in (claims.overview(), claims.tabs()):
-        assert part._repr_markdown_() in shown
-    assert claims.summary() in shown and claims.summary() in (ROOT / "book/index.ipynb").read_text()
+@pytest.mark.parametrize(
+    ("dsr", "expected"),
+    [
+        ([31.0, 31.2, 31.4], "holds in tenth"),
+        ([35.0, 35.2, 35.4], "fails in tenth"),
+        ([31.2], FEW),
+        ([], "not yet run"),
+    ],
+)
+def test_dsr_works_like_label_smoothing_if_the_two_are_alike_in_accuracy(ran, dsr, expected):
+    rows = {"vanilla": [30.0, 30.2, 30.41], "ls": [31.0, 31.2, 31.41], "byot": [30.0, 30.21, 30.4]}
+    frame, _ = claims.judge(regime("tenth"), ran("tenth", dsr=dsr, **rows))
+    frame = frame[frame["claim"] == "smoothing"]
+    known = {str(row.comparison): row.verdict for row in frame.itertuples()}
+    assert known == {"`dsr` over `ls`": expected, '`dsr` over `dsr(target="uniform")`': "not yet run"}
+    other = claims.judge(regime("tenth"), ran())[0].query("claim == 'label-smoothing'").iloc[0]
+    assert tuple(frame.iloc[0][["low", "high"]].fillna(0)) == tuple(other[["low", "high"]].fillna(0)), "one interval"

@@ -6,7 +6,7 @@ import torch
 from skdcore.data import load_cached
 from skdcore.methods import METHODS
 from skdcore.models import MODELS, network
-from skdcore.study.costs import counted, sizes
+from skdcore.study.costs import counted, sizes, stored
 from skdcore.train import Run, rehearsal
 
 B, K, N = 128, 100, 50_000
@@ -51,6 +51,31 @@ def test_what_is_counted_without_arithmetic_is_what_a_training_has(name, tiny):
     assert sum(t.numel() for memory in memories.values() for t in memory.values()) == row["state"]
     cost = training.circumstances()["cost"]
     assert cost["params_trained"] - cost["params_deployed"] == row["extra parameters"]
+
+
+@pytest.mark.parametrize("name", ["vanilla", "byot", "byot_journal", "dlb", "drg+dsr"])
+def test_bytes_that_are_counted_are_those_of_a_training_and_of_its_file(name, tiny, tmp_path):
+    """What the method keeps of a real checkpoint, saved: weights of what it trains, momenta, and its memories."""
+    parts = load_cached(tiny, None, torch.device("cpu"), 0)
+    training = rehearsal(Run(tiny, "resnet10_w16", name), *parts, torch.device("cpu"))
+    training.state.net.train()
+    for _ in range(2):
+        training.step()
+    state = training.state
+    momenta = [held["momentum_buffer"] for held in state.optimizer.state.values()]
+    trained = {id(p) for p in training.trained}
+    owners = [m for m in state.net.modules() if any(id(p) in trained for p in m.parameters(recurse=False))]
+    weights = [t for m in owners for t in (*m.parameters(recurse=False), *m.buffers(recurse=False))]
+    memories = [t for memory in state.memories.values() for t in memory.values()]
+    row = stored("resnet10_w16", name, classes=10, side=16, images=100, batch=20)
+    for held, expected in ((weights, row["weights"]), ([*weights, *momenta, *memories], row["checkpoint"])):
+        torch.save([t.detach().clone() for t in held], file := tmp_path / "saved.pt")
+        assert sum(t.numel() * t.element_size() for t in held) == expected
+        assert expected < file.stat().st_size < expected + 1000 * len(held), "and what a zip adds for each tensor"
+    cost = training.circumstances()["cost"]
+    assert (row["trained"], row["deployed"]) == (cost["params_trained"], cost["params_deployed"])
+    torch.save(state.net.base.state_dict(), file)
+    assert row["deployed weights"] < file.stat().st_size < row["deployed weights"] + 1000 * len(weights)
 
 
 def test_a_network_has_its_parameters_and_multiply_adds_and_those_of_its_three_classifiers():

@@ -1,12 +1,15 @@
 """Tables and tabs as Markdown of the book and as HTML of Jupyter: no text of a record becomes markup."""
 
+import base64
 import html
 
+import matplotlib
 import pandas
 import pytest
 from markdown_it import MarkdownIt
+from matplotlib import pyplot as plt
 
-from skdcore.study.display import Table, Tabs, escaped
+from skdcore.study.display import Picture, Table, Tabs, escaped
 
 ODD = "a|b *c* _d_ $e$ <b>f</b> [g](h) {raw}`i` &lt; \\\\ # `j|k`\nl"
 
@@ -48,3 +51,25 @@ def test_jupyter_shows_tabs_under_headings():
     shown = Tabs({"one": ["a < b"], "two": ["more"]}, "after")._repr_html_()
     places = [shown.index(part) for part in ("one", "a &lt; b", "two", "more", "after")]
     assert places == sorted(places)
+
+
+def picture():
+    matplotlib.use("Agg")
+    figure, axes = plt.subplots()
+    axes.plot([1, 2])
+    return Picture(figure, "What *is*\n drawn", 'r is "0.9" <here>\n and there', "fig-x")
+
+
+def test_a_picture_is_a_vector_graphic_with_a_caption_a_name_and_a_text_for_who_cannot_see_it():
+    first, name, alt, empty, caption, last = picture()._repr_markdown_().splitlines()
+    assert (name, alt) == (":name: fig-x", ':alt: r is "0.9" <here> and there')
+    assert (empty, caption, last) == ("", "What \\*is\\* drawn", "::::")
+    kind, _, content = first.removeprefix("::::{figure} ").partition("base64,")
+    assert kind == "data:image/svg+xml;" and b"<svg" in base64.b64decode(content)
+    assert plt.get_fignums() == []
+
+
+def test_jupyter_shows_the_same_picture_and_its_texts_as_they_are():
+    shown = picture()._repr_html_()
+    assert 'alt="r is &quot;0.9&quot; &lt;here&gt; and there"' in shown and "<figcaption>What *is* drawn<" in shown
+    assert shown == picture()._repr_html_(), "no date and no random id"

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from skdcore.study.equal_cost import cost
+from skdcore.study.definition import study
+from skdcore.study.equal_cost import THRESHOLD, cost
 from skdcore.study.equal_cost_page import EqualCost, at_equal_cost, points
 from skdcore.study.evidence import of_regime
 from skdcore.study.experiments import regime
@@ -86,6 +87,15 @@ def test_one_seed_has_differences_and_no_seed_a_sentence(ran, tmp_path):
     nothing = EqualCost(tmp_path / "none")
     assert nothing.tabs == nothing.points == {} and nothing.basis == ""
     assert nothing._repr_markdown_() == "Not yet run: `full`, `fifth`, `tenth`, `tenth-wide`, `paper`."
+
+
+def test_a_regime_where_no_comparison_ran_is_one_sentence(ran):
+    page = EqualCost(ran("tenth", vanilla=VANILLA, ls=LS, dlb=DLB))
+    number = sum(price > THRESHOLD for price in study()["costs"][NETWORK].values()) * 2
+    assert page.tabs == {} and list(page.points) == ["regime tenth, resnet10_w16, cifar100(n=50)"]
+    assert page.after.startswith(
+        f"{number} comparisons at equal cost in `tenth`, {NETWORK}, none run yet. Not yet run: "
+    )
 
 
 def test_the_front_are_the_rows_of_the_model_that_nothing_cheaper_beats(ran):

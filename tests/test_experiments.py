@@ -95,6 +95,8 @@ def test_values_are_the_papers_by_network_and_texts_are_canonical():
             {"worst": ["ls"]},
             r"yml, claims.0.comparisons.0.than: must not",
         ),
+        (["claims", 0, "kind"], "beauty", r"study.yml, claims.0.kind: must be one of"),
+        (["claims", 0, "printed"], {"drg": 1}, r"claims.0.printed: must contain at least 2 properties"),
         (["other"], {}, r"study.yml, the whole: must not contain \{'other'\}"),
     ],
 )
@@ -105,6 +107,7 @@ def test_another_form_is_refused_with_the_file_and_the_key(changed, keys, to, ma
 
 
 ROWS = {"vanilla": {"resnet18": 77.0}}
+TIMED = {"id": "x", "where": "x", "says": "x", "kind": "time", "of": ["drg"], "against": ["dlb"]}
 COMPARISON = {"better": "drg", "than": "vanilla", "experiment": "table_1"}
 
 
@@ -125,6 +128,19 @@ COMPARISON = {"better": "drg", "than": "vanilla", "experiment": "table_1"}
         (["queue", 2, "rows_of"], ["table_9"], r"study.yml, queue.C: unknown experiment 'table_9'; did you mean"),
         (["claims", 0, "asks"], "?", r"study.yml, claims.drg: .*either says or asks"),
         (["claims", 0, "id"], "dsr", r"study.yml, claims.dsr: a claim has an id of its own"),
+        (
+            ["claims", 0, "kind"],
+            "time",
+            r"study.yml, claims.drg: a claim has comparisons, or a kind and",
+        ),
+        (["claims", 0], {"id": "x", "where": "x", "says": "x"}, r"study.yml, claims.x: .*one of these"),
+        (["claims", 0], {"id": "x", "where": "x", "says": "x", "kind": "time"}, r"claims.x: .*one of these"),
+        (["claims", 0], TIMED | {"of": ["drgs"]}, r"study.yml, claims.x: unknown method 'drgs'; did you mean drg"),
+        (
+            ["claims", 0],
+            TIMED | {"models": ["resnet19"]},
+            r"claims.x: unknown network 'resnet19'; did you mean resnet1",
+        ),
         (["claims", 0, "comparisons"], [COMPARISON | {"better": "drg+ls"}], r"claims.drg: unknown row of table_1"),
         (["claims", 0, "comparisons"], [COMPARISON | {"than": {"best": ["dlb", "kd"]}}], r"row of table_1 'kd'"),
         (["claims", 0, "comparisons"], [COMPARISON | {"models": ["resnet10_w16"]}], r"unknown network of table_1"),

@@ -63,7 +63,7 @@ def test_the_legend_has_what_the_picture_has(ran, name, rows, expected):
 
 def test_nothing_is_drawn_of_nothing(ran):
     assert figures.gains({}) is figures.by_keyword({}, {"drg": "tau"}) is figures.learning({}) is None
-    assert figures.curves([]) is None
+    assert figures.curves([]) is figures.variances({}) is figures.correlations(pandas.DataFrame(), []) is None
     assert figures.gains(frames("table_1", ran(vanilla=VANILLA))) is None
 
 
@@ -74,6 +74,41 @@ def test_methods_are_drawn_along_their_keyword_with_the_default_where_it_stands(
     drg, dsr = (container.lines[0] for container in axes.containers)
     assert (list(drg.get_xdata()), list(drg.get_ydata())) == ([1, 8], [pytest.approx(79.2), 78.0])
     assert (list(dsr.get_xdata()), list(dsr.get_ydata())) == ([1], [76.0])
+
+
+@pytest.mark.parametrize(("seeds", "joined"), [(1, False), (2, True)])
+def test_single_seeds_are_points_and_means_are_joined(ran, seeds, joined):
+    rows = {"drg": DRG[:seeds], "drg(tau=8)": DRG[:seeds], "dsr": DRG[:2], "dsr(tau=1)": DRG[:1]}
+    (axes,) = figures.by_keyword(frames("fig_6", ran(**rows)), {"drg": "tau", "dsr": "tau"}).axes
+    drg, dsr = (container.lines[0] for container in axes.containers)
+    assert (drg.get_linestyle() == "-") == joined and drg.get_marker() == "o"
+    assert dsr.get_linestyle() == "None", "one of its points is a single seed"
+
+
+def test_accuracy_and_variances_have_a_row_of_panels_for_each_place_and_a_line_for_each_run(ran):
+    runs = under(ran("tenth", vanilla=[31.0, 32.0]))
+    panels = figures.variances({"here": runs, "there": runs[:1]}).axes
+    assert len(panels) == 6 and panels[1].get_title() == "here" and panels[4].get_title() == "there"
+    assert [len(axes.lines) for axes in panels] == [2, 2, 2, 1, 1, 1]
+    assert list(panels[1].lines[1].get_ydata()) == runs[1]["curve"]["var_logits"]
+
+
+def test_each_run_has_a_mark_at_its_coefficient(ran):
+    found = pandas.DataFrame({"where": ["a", "a", "b"], "x": [0.1, 0.2, -0.3], "y": [0.4, 0.5, 0.6]})
+    (axes,) = figures.correlations(found, ["x", "y"]).axes
+    _, a, b = axes.lines
+    assert (list(a.get_xdata()), list(b.get_xdata())) == ([0.1, 0.2, 0.4, 0.5], [-0.3, 0.6])
+    assert [round(place) for place in a.get_ydata()] == [0, 0, 1, 1]
+
+
+def test_time_and_storage_stand_over_vanilla_and_what_was_not_measured_is_left_out():
+    times = pandas.DataFrame({"where": ["a", "a", "b"], "method": ["vanilla", "dlb", "dlb"], "over": [1, 2, nan]})
+    sizes = times.rename(columns={"over": "weights over"}).assign(where="a")[:2]
+    left, right = figures.time_and_storage(times, sizes).axes
+    assert [label.get_text() for label in left.get_yticklabels()] == ["a", "b"]
+    (dlb,) = (line for line in left.lines if line.get_label() == "dlb")
+    assert (list(dlb.get_xdata()), list(dlb.get_ydata())) == ([2], [0])
+    assert {line.get_label() for line in right.lines} == {"vanilla", "dlb"}
 
 
 def test_learning_curves_are_means_over_seeds_at_the_epochs_that_were_scored(ran):

@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from skdcore.study import pages
+from skdcore.study import assessment, pages
 from skdcore.study.__main__ import main
 from skdcore.study.pages import Page, make
 
@@ -26,6 +26,14 @@ def write_notebook(root, name, *sources, parameters='results: str = "_build/resu
     cells[0].metadata["tags"] = ["parameters"]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     write(root / f"notebooks/{name}.ipynb", nbformat.writes(new_notebook(cells=cells, metadata={"kernelspec": kernel})))
+
+
+@pytest.fixture(autouse=True)
+def claims(monkeypatch):
+    """The claims are not assessed; gives the folders in which they would have been written."""
+    written = []
+    monkeypatch.setattr(assessment, "write", written.append)
+    return written
 
 
 @pytest.fixture
@@ -154,6 +162,13 @@ def test_all_that_outdated_pages_show_is_trained_in_one_sweep_before_the_first_i
     monkeypatch.setattr(Page, "is_current", lambda page: True)
     make(tmp_path, root=root)
     assert len(swept) == 1, "current pages need no training"
+
+
+def test_the_claims_are_written_beside_the_records_where_their_folder_is_given(root, tmp_path, ran, claims):
+    make(tmp_path, root=root)
+    assert claims == []
+    make(tmp_path, results=root / "results", only=["one"], root=root)
+    assert claims == [root / "results"]
 
 
 def test_an_unknown_notebook_is_refused_and_the_near_one_is_named(root, tmp_path, ran):

@@ -115,21 +115,3 @@ def test_regimes_are_listed_with_the_papers_first_and_those_without_records_last
     assert miniature.startswith(f"- **`miniature`** ({regime('miniature').text}; resnet10_w16). Fewer than 3 seeds")
     assert missing.startswith("- Not yet run: `paper`")
     assert sentences.not_run([]) == ""
-
-
-def test_the_variance_of_ranked_outputs_is_set_beside_the_accuracy_run_by_run(ran):
-    ran("full", vanilla=[52.0, 54.0], drg=[60.0])
-    full, tenth, missing = sentences.variances(
-        experiment("table_1"), ran("tenth", vanilla=[31.0], drg=[33.0])
-    ).splitlines()
-    assert full == "- `full`: -1.00, -1.00 for ranked logits and +1.00, +1.00 for ranked probabilities."
-    assert tenth == "- `tenth`: -1.00 for ranked logits and +1.00 for ranked probabilities.", "scored every fifth epoch"
-    assert missing == "- Not yet run: `fifth`, `tenth-wide`, `paper`."
-
-
-def test_cost_is_told_in_ratios_of_one_run_and_extra_parameters():
-    over = {"vanilla": 1.0, "drg+dsr": 1.1, "byot": 1.25, "dlb": 2.2}
-    steps = {name: {"over vanilla": value} for name, value in over.items()}
-    text = sentences.cheapness({"model": "resnet10_w16", "steps": steps, "provenance": {"device": "X *1*"}})
-    assert "0.88 of the time of `byot`, 0.50 of the time of `dlb`, 1.10 of the time of `vanilla`" in text
-    assert "(resnet10\\_w16, X \\*1\\*)" in text and text.endswith("`dlb` 0.")

@@ -48,7 +48,8 @@ def _add(commands, command, help_):
 def pages_command(chosen):
     """Run the notebooks in notebooks/ and write each, with its outputs, as a page of the book in FOLDER.
 
-    What the pages show and has no record yet is trained first.  A page carries a fingerprint of
+    What the pages show and has no record yet is trained first.  With --results, all claims and
+    their verdicts are written to claims.json in that folder.  A page carries a fingerprint of
     what it was made from: its notebook and parameters, the code, study.yml, and the records.
     While these are the same, the notebook is not run again; delete a page to have it made anew.
     If a notebook fails, its old page stays, the other pages are made, and the exit status is 1.

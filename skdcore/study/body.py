@@ -3,7 +3,7 @@
 from skdcore.study import sentences, tables
 from skdcore.study.display import Tabs
 from skdcore.study.evidence import gather, on
-from skdcore.study.experiments import PAPER, RESULTS, experiment, regimes
+from skdcore.study.experiments import BASELINE, PAPER, RESULTS, experiment, regimes
 from skdcore.sweep import sweep
 
 
@@ -33,7 +33,14 @@ def committed(name, results=RESULTS):
             tabs[regime.id] = [f"**Regime `{regime.id}`:** {regime.text}.", *blocks]
         missing += [] if there else [regime.id]
         gathered += there
-    return Body(chosen, gathered, tabs, sentences.not_run(missing))
+    return Body(chosen, gathered, tabs, sentences.not_run(missing) if gathered else _nothing(chosen))
+
+
+def _nothing(chosen):
+    """A sentence on an experiment without a record: how many rows are to be compared with vanilla, over all regimes."""
+    runs = {run for regime in regimes().values() if regime.serves(chosen) for run in regime.cells(chosen)}
+    rows = {(run.dataset, run.model, run.epochs, run.method) for run in runs if run.method != BASELINE}
+    return sentences.none_run(len(rows))
 
 
 def trained(name, dataset, models, seeds, epochs, precision, root, results, scheduler):

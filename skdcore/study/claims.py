@@ -1,25 +1,24 @@
-"""The paper's claims of accuracy: what it says, what its own cells say, and the verdicts of each regime.
+"""The claims of study.yml, and the verdicts on those of accuracy.
 
-A claim of study.yml rests on comparisons, "A better than B" on a network.  Those with vanilla have the intervals of the
+A claim of accuracy rests on comparisons, "A better than B" on a network.  Those with vanilla have the intervals of the
 tables; all others of a regime are a family of their own, with simultaneous intervals.  In the paper's own regime a
-claim is *reproduced* or *contradicted*; elsewhere it *holds* or *fails* in the regime.  A question of this study is
-answered with *better* or *worse*.
+claim is *reproduced* or *contradicted*; elsewhere it *holds* or *fails* there, and the verdict names the place.  A
+question of this study is answered with *better* or *worse*.  What other kinds of claims measure is in measured.py.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import inf
 
 import pandas
 
 from skdcore.methods import canonical
+from skdcore.models import MODELS
 from skdcore.study.definition import at, known, study
-from skdcore.study.display import Table, Tabs
-from skdcore.study.evidence import FEW, judged, of_regime
-from skdcore.study.experiments import BASELINE, MISSING, PAPER, RESULTS, Experiment, deciding, experiments
-from skdcore.study.sentences import PERCENT, basis, not_run
-from skdcore.study.statistics import BETTER, NO_GAIN, UNDECIDED, WORSE, Interval, against_the_best, over, pairs
-from skdcore.study.tables import gain, interval
+from skdcore.study.evidence import judged, of_regime
+from skdcore.study.experiments import BASELINE, MISSING, PAPER, RESULTS, Experiment, experiments
+from skdcore.study.statistics import BETTER, UNDECIDED, WORSE, Interval, against_the_best, over, pairs
 
-HOLDS = "holds", "fails"
+ACCURACY = "accuracy"  # the kind of a claim that has comparisons
 
 
 @dataclass(frozen=True)
@@ -70,23 +69,61 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Claim:
-    """What the paper `says` or this study `asks`, and the `size` of the gain that the paper prints, in words."""
+    """What the paper `says` or this study `asks`, and the `size` that the paper prints, in words.
+
+    A claim of the `kind` accuracy has `comparisons`.  Any other kind measures the methods `of` the claim, `against`
+    each of some others or by themselves, on the networks `models`.  What is measured must lie between `at_least` and
+    `at_most`; a claim of accuracy without these asks for a gain above zero.  `printed` {method: number} are the two
+    numbers from which the paper has a ratio.  `awaits` what must be there before the claim can be measured.
+    """
 
     id: str
     where: str
-    comparisons: list
     says: str = ""
     asks: str = ""
     size: str = ""
+    kind: str = ACCURACY
+    comparisons: list = field(default_factory=list)
+    of: list = field(default_factory=list)
+    against: list = field(default_factory=list)
+    models: list = field(default_factory=list)
+    printed: dict = field(default_factory=dict)
+    at_least: float = -inf
+    at_most: float = inf
+    awaits: str = ""
+
+    @property
+    def has_bounds(self):
+        """Whether what is measured must lie between two ends."""
+        return (self.at_least, self.at_most) != (-inf, inf)
+
+    def verdict(self, place, low, high):
+        """An interval against the bounds, in words: it lies between them, outside, or across one of them."""
+        if self.at_least <= low and high <= self.at_most:
+            return answers(place)[0]
+        return answers(place)[1] if high < self.at_least or low > self.at_most else UNDECIDED
 
     def computed(self):
-        """The gain computed from the paper's own cells, in words, and how many of these have the claim's sign."""
+        """The same from the paper's own numbers, in words: its ratio, or its gains and how many have the right sign."""
+        if self.printed:
+            ours, rival = self.printed.values()
+            return f"×{ours / rival:.2f}"
         cells = [comparison.cell(network) for comparison in self.comparisons for network in comparison.models]
         cells = pandas.Series(cells, dtype=float).dropna()
         if len(cells) < 2:
             return "".join(map("{:+.2f}".format, cells))
         span = f"mean {cells.mean():+.2f}, {cells.min():+.2f} to {cells.max():+.2f}"
         return f"better in {(cells > 0).sum()} of {len(cells)}: {span}"
+
+
+def answers(place):
+    """How a claim is confirmed and refuted `place`, such as "in tenth"; at the paper's own scale, without a place."""
+    return (f"holds {place}", f"fails {place}") if place else ("reproduced", "contradicted")
+
+
+def within(regime):
+    """A regime as the place of a verdict."""
+    return "" if regime.id == PAPER else f"in {regime.id}"
 
 
 def claims():
@@ -99,7 +136,13 @@ def _claim(entry, every, names):
     with at("claims", entry["id"]):
         if ("says" in entry) == ("asks" in entry) or names.count(entry["id"]) > 1:
             raise ValueError("a claim has an id of its own, and either says or asks")
-        return Claim(**entry | {"comparisons": [_comparison(every, **one) for one in entry["comparisons"]]})
+        if len(entry.keys() & {"comparisons", "kind", "awaits"}) != 1 or ("kind" in entry) != ("of" in entry):
+            raise ValueError("a claim has comparisons, or a kind and what it is of, or awaits something: one of these")
+        known("network", entry.get("models", []), MODELS)
+        names_ = {key: list(map(canonical, entry.get(key, []))) for key in ("of", "against")}
+        printed = {canonical(method): number for method, number in entry.get("printed", {}).items()}
+        comparisons = [_comparison(every, **one) for one in entry.get("comparisons", [])]
+        return Claim(**entry | names_ | {"printed": printed, "comparisons": comparisons})
 
 
 def _comparison(every, better, than, experiment, models=()):
@@ -133,10 +176,9 @@ def judge(regime, results=RESULTS):
             families.append((evidence, *family))
         for claim, one in pairs_:
             few = one.pairs(evidence.accuracies if evidence else {})
-            row = {"claim": claim.id, "asked": bool(claim.asks), "size": claim.size, "comparison": one, "n": few.n}
+            row = {"claim": claim.id, "asked": bool(claim.asks), "comparison": one, "n": few.n}
             row |= {"network": place[1], "cell": one.cell(place[1])} | judged(intervals.get(str(one)), few)
-            answers = {"": MISSING} | ({} if claim.asks else _answers(regime))
-            rows.append(row | {"verdict": answers.get(row["verdict"], row["verdict"])})
+            rows.append(row | {"verdict": _verdict(claim, regime, row)})
     return pandas.DataFrame(rows), families
 
 
@@ -157,81 +199,10 @@ def _intervals(comparisons, evidence):
     return known, len(contrasts), c
 
 
-def _answers(regime):
-    better, worse = ("reproduced", "contradicted") if regime.id == PAPER else (f"{w} in {regime.id}" for w in HOLDS)
-    return {BETTER: better, WORSE: worse}
-
-
-def overview(results=RESULTS):
-    """A table of the claims: how many comparisons have which verdict in the regimes that ran, and the paper's gains."""
-    frames = {regime.id: judge(regime, results)[0] for regime in deciding()}
-    frames = {name: frame for name, frame in frames.items() if frame["n"].any()}
-    rows = []
-    for claim in claims():
-        row = {"claim": f"`{claim.id}`"}
-        for name, frame in frames.items():
-            counts = frame.loc[frame["claim"] == claim.id, "verdict"].value_counts(sort=False)
-            row[name] = ", ".join(f"{verdict}: {count}" for verdict, count in counts.items())
-        text = claim.says or f"This study asks: {claim.asks}"
-        row |= {"what the paper says": f"{text} ({claim.where})", "its size": claim.size}
-        rows.append(row | {"its own cells": claim.computed()})
-    caption = "The claims, in our words; how many comparisons have which verdict in each regime that has records; the "
-    caption += "gains that the paper prints, in percentage points; and the same gains, computed from its own tables."
-    return Table(pandas.DataFrame(rows), caption, "tab-claims-overview")
-
-
-def tabs(results=RESULTS):
-    """The comparisons that ran, a tab for each regime."""
-    shown, missing = {}, []
-    for regime in deciding():
-        frame, families = judge(regime, results)
-        ran = frame[frame["n"] > 0]
-        if ran.empty:
-            missing.append(regime.id)
-            continue
-        caption = f"The claims in regime {regime.id} ({regime.text}): differences in percentage points. "
-        caption += f"Of {len(frame)} comparisons {len(frame) - len(ran)} are {MISSING}."
-        table = Table(pandas.DataFrame(map(_row, ran.itertuples())), caption, f"tab-claims-{regime.id}")
-        shown[regime.id] = [table, *(_family(*family) for family in families)]
-    return Tabs(shown, not_run(missing))
-
-
-def _row(row):
-    says = f"says {row.size}" if row.size else ""
-    printed = "" if pandas.isna(row.cell) else f"{row.cell:+.2f}"
-    span = f"({interval(row)})" if interval(row) else ""
-    return {
-        "claim": f"`{row.claim}`",
-        "comparison": f"{row.comparison}, {row.comparison.experiment.paper or row.comparison.experiment.name}",
-        "network": row.network,
-        "the paper": "; ".join(filter(None, [printed, says])),
-        f"ours, with its {PERCENT} interval": " ".join(filter(None, [gain(row), span])),
-        "n": str(row.n),
-        "verdict": row.verdict,
-    }
-
-
-def _family(evidence, contrasts, c):
-    text = f"**{evidence.network} on {evidence.dataset}.** {basis(evidence)}"
-    if contrasts:
-        text += f" The {contrasts} contrasts of the claims with other rows are a second family, with c = {c:.2f}."
-    return text
-
-
-def summary(results=RESULTS):
-    """The verdicts on the paper's claims in the regime nearest to the paper's that has any."""
-    for regime in reversed(deciding()):
-        frame = judge(regime, results)[0].query("not asked")
-        if frame["low"].notna().any():
-            break
-    else:
-        return "No claim of the paper has a verdict yet."
-    parts = []
-    for word in (*_answers(regime).values(), NO_GAIN, UNDECIDED, FEW, MISSING):
-        rows = frame[frame["verdict"] == word]
-        names = ", ".join(f"`{claim}`" for claim in rows["claim"].unique() if word != MISSING)
-        parts.append(f"{word} ({': '.join(filter(None, [str(len(rows)), names]))})")
-    return (
-        f"**The paper's claims in the regime `{regime.id}`** ({regime.text}). Verdicts on {len(frame)} comparisons: "
-        f"{', '.join(parts)}."
-    )
+def _verdict(claim, regime, row):
+    if not row["verdict"]:
+        return MISSING
+    if claim.has_bounds and not pandas.isna(row["low"]):
+        return claim.verdict(within(regime), row["low"], row["high"])
+    words = {} if claim.asks else dict(zip((BETTER, WORSE), answers(within(regime)), strict=True))
+    return words.get(row["verdict"], row["verdict"])

@@ -1,6 +1,6 @@
 """What a method and a network cost, counted instead of timed."""
 
-from functools import partial
+from functools import cache, partial
 from types import SimpleNamespace
 
 import pandas
@@ -19,34 +19,70 @@ def counted(model="resnet18", methods=tuple(METHODS), classes=100, side=32, imag
     Columns: extra forwards of a network (a teacher's too) and how many of them have a backward; the state, in
     numbers kept from step to step; the extra parameters that are trained.  All on torch's meta device: no arithmetic.
     """
+    rows = {}
+    for method in methods:
+        net, forwards, memories = _stepped(model, method, classes, side, images, batch)
+        rows[method] = {
+            "extra forwards": len(forwards) - 1,
+            "extra backwards": sum(forwards) - 1,
+            "state": sum(tensor.numel() for tensor in _tensors(memories)),
+            "extra parameters": sum(p.numel() for p in _trained(net)) - _count(net.base),
+        }
+    return pandas.DataFrame.from_dict(rows, orient="index")
+
+
+@cache
+def stored(model, method, classes=100, side=32, images=50_000, batch=128):
+    """What is stored of a network under a method, counted as `counted` does, as a dict.
+
+    `trained` and `deployed`: parameters.  `weights` and `deployed weights`: bytes of these with the running statistics
+    of batch norm.  `checkpoint`: bytes of the weights, a momentum for each trained parameter, and the method's state.
+    Classifiers that the method does not train are left out.
+    """
+    net, _, memories = _stepped(model, method, classes, side, images, batch)
+    trained, base = _trained(net), set(net.base.modules())
+    owners = [m for m in net.modules() if m in base or any(p.grad is not None for p in m.parameters(recurse=False))]
+    weights = _bytes(tensor for m in owners for tensor in (*m.parameters(recurse=False), *m.buffers(recurse=False)))
+    return {
+        "trained": sum(p.numel() for p in trained),
+        "deployed": _count(net.base),
+        "weights": weights,
+        "deployed weights": _bytes(net.base.state_dict().values()),
+        "checkpoint": weights + _bytes(trained) + _bytes(_tensors(memories)),
+    }
+
+
+def _stepped(model, method, classes, side, images, batch):
+    """A network after two steps and a backward, whether each forward of the last had a gradient, and the memories."""
     with torch.device("meta"):
         data = SimpleNamespace(
             labels=torch.empty(images, dtype=torch.int64),
             view=lambda index: torch.empty(len(index), 3, side, side),
             partners=torch.empty_like,
         )
-        make = partial(network, model, classes, side)
-        rows = {method: _counts(method, make, data, torch.arange(batch)) for method in methods}
-    return pandas.DataFrame.from_dict(rows, orient="index")
+        make, index = partial(network, model, classes, side), torch.arange(batch)
+        net, taught_by = make(), {name: make() for name in teachers(method)}
+        forwards, memories, losses = [], {}, build(method)  # forwards: for each one, whether it has a gradient
+        for each in (net, *taught_by.values()):
+            each.blocks[0].register_forward_hook(lambda *_: forwards.append(torch.is_grad_enabled()))
+        for _ in range(2):
+            forwards.clear()
+            step = Step(net=net, data=data, index=index, epoch=0, epochs=2, memories=memories, teachers=taught_by)
+            loss = sum(losses(step).values())
+        loss.backward()
+    return net, forwards, memories
 
 
-def _counts(method, make, data, index):
-    """A row of `counted`; `make()` gives a network."""
-    net, taught_by = make(), {name: make() for name in teachers(method)}
-    forwards, memories, losses = [], {}, build(method)  # forwards: for each one, whether it has a gradient
-    for each in (net, *taught_by.values()):
-        each.blocks[0].register_forward_hook(lambda *_: forwards.append(torch.is_grad_enabled()))
-    for _ in range(2):
-        forwards.clear()
-        step = Step(net=net, data=data, index=index, epoch=0, epochs=2, memories=memories, teachers=taught_by)
-        loss = sum(losses(step).values())
-    loss.backward()
-    return {
-        "extra forwards": len(forwards) - 1,
-        "extra backwards": sum(forwards) - 1,
-        "state": sum(tensor.numel() for memory in memories.values() for tensor in memory.values()),
-        "extra parameters": sum(p.numel() for p in net.parameters() if p.grad is not None) - _count(net.base),
-    }
+def _trained(net):
+    return [p for p in net.parameters() if p.grad is not None]
+
+
+def _tensors(memories):
+    return [tensor for memory in memories.values() for tensor in memory.values()]
+
+
+def _bytes(tensors):
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def sizes(classes=100, side=32):

@@ -1,10 +1,15 @@
-"""What Jupyter shows and the book renders: tables with captions, and blocks under tabs.
+"""What Jupyter shows and the book renders: tables and pictures with captions, and blocks under tabs.
 
 Captions and cells are plain texts, in which `backticks` mark code.
 """
 
+import base64
 import html
 import re
+from io import BytesIO
+
+import matplotlib
+import matplotlib.pyplot as plt
 
 
 class Table:
@@ -20,6 +25,30 @@ class Table:
         frame = self.frame.rename(columns=_cell).map(_cell)
         body = frame.to_markdown(index=False, disable_numparse=True)
         return f"::::{{table}} {escaped(self.caption)}\n:name: {self.name}\n\n{body}\n::::"
+
+
+class Picture:
+    """A matplotlib figure as an SVG, with a text `alt` for whoever cannot see it.  The book numbers it as `name`."""
+
+    def __init__(self, figure, caption, alt, name):
+        self.svg, self.name = _svg(figure), name
+        self.caption, self.alt = " ".join(caption.split()), " ".join(alt.split())
+
+    def _repr_html_(self):
+        image = f'<img src="{self.svg}" alt="{html.escape(self.alt)}">'
+        return f"<figure>{image}<figcaption>{html.escape(self.caption)}</figcaption></figure>"
+
+    def _repr_markdown_(self):
+        return f"::::{{figure}} {self.svg}\n:name: {self.name}\n:alt: {self.alt}\n\n{escaped(self.caption)}\n::::"
+
+
+def _svg(figure):
+    """The figure as an SVG in a data address, the same for the same figure, and closes it."""
+    content = BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "skdcore"}):  # else its ids are random
+        figure.savefig(content, format="svg", metadata={"Date": None})
+    plt.close(figure)
+    return f"data:image/svg+xml;base64,{base64.b64encode(content.getvalue()).decode()}"
 
 
 class Tabs:

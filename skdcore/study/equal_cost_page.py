@@ -10,7 +10,7 @@ from skdcore.study.display import Table, Tabs, escaped
 from skdcore.study.equal_cost import LONGER, THRESHOLD, bought, cost, row
 from skdcore.study.evidence import judged, of_regime
 from skdcore.study.experiments import BASELINE, MISSING, RESULTS, deciding, every_run
-from skdcore.study.sentences import family, not_run
+from skdcore.study.sentences import family, none_run, not_run
 from skdcore.study.statistics import over, pairs
 from skdcore.study.tables import difference
 
@@ -21,20 +21,22 @@ class EqualCost(Tabs):
     """What is left in each regime that has records, under tabs; for the figure `points` {title: frame} and `basis`."""
 
     def __init__(self, results=RESULTS):
-        tabs, missing, self.points, said = {}, [], {}, []
+        tabs, missing, self.points, said, waiting = {}, [], {}, [], []
         for regime in deciding():
             there = of_regime(regime, results)
             missing += [] if there else [regime.id]
             for number, one in enumerate(there):
-                blocks = _blocks(regime, one, f"tab-equal-cost-{regime.id}-{number}")
-                tabs.setdefault(regime.id, [f"**Regime `{regime.id}`:** {regime.text}."]).extend(blocks)
+                blocks, without = _blocks(regime, one, f"tab-equal-cost-{regime.id}-{number}")
+                if blocks:
+                    tabs.setdefault(regime.id, [f"**Regime `{regime.id}`:** {regime.text}."]).extend(blocks)
+                waiting += [none_run(without, f" at equal cost in `{regime.id}`, {one.network}")] if without else []
                 title = f"{one.title}, {one.dataset}"
                 self.points[title], c = points(one, regime.epochs)
                 if number_of := self.points[title]["low"].notna().sum():
                     of = "all differences to vanilla in the figure"
                     said.append(f"- {escaped(title)}: {family(one, of, number_of, c)}")
         self.basis = "\n".join(said)
-        super().__init__(tabs, not_run(missing))
+        super().__init__(tabs, " ".join(filter(None, [*waiting, not_run(missing)])))
 
 
 def known_costs(network, methods):
@@ -94,21 +96,21 @@ def points(evidence, epochs):
 
 
 def _blocks(regime, one, name):
+    """What is shown of a network, and how many comparisons it is without because none of them ran."""
     methods = {run.method for run in every_run(regime) if (run.dataset, run.model) == (one.dataset, one.network)}
     known = known_costs(one.network, methods)
     frame, c = at_equal_cost(one, regime.epochs, [method for method, price in known.items() if price > THRESHOLD])
-    without = ", ".join(f"`{method}`" for method in sorted(methods & one.runs.keys() - known.keys()))
-    blocks = [f"`study.yml` has no cost on `{one.network}` of {without}."] if without else []
-    if frame.empty:
-        return blocks
-    shown = frame[frame["n"] > 0]
-    where = f"`{one.network}` on `{one.dataset}`"
+    shown = frame[frame["n"] > 0] if len(frame) else frame
+    if shown.empty:
+        return [], len(frame)
+    gains = {method: difference(_gain(one, method)) for method in shown["method"].unique()}
+    blocks = [_left(shown, gains), _table(one, shown, gains, known, name), *_families(one, shown, c)]
     if left := len(frame) - len(shown):
+        where = f"`{one.network}` on `{one.dataset}`"
         blocks.append(f"{MISSING.capitalize()}: {left} of {len(frame)} comparisons at equal cost, {where}.")
-    if len(shown):
-        gains = {method: difference(_gain(one, method)) for method in shown["method"].unique()}
-        blocks = [_left(shown, gains), _table(one, shown, gains, known, name), *_families(one, shown, c), *blocks]
-    return blocks
+    if without := ", ".join(f"`{method}`" for method in sorted(methods & one.runs.keys() - known.keys())):
+        blocks.append(f"`study.yml` has no cost on `{one.network}` of {without}.")
+    return blocks, 0
 
 
 def _gain(evidence, method):

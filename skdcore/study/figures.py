@@ -1,5 +1,7 @@
 """One function a figure; each returns a matplotlib figure made from records, or None where there are none."""
 
+from itertools import cycle
+
 import matplotlib.pyplot as plt
 import pandas
 
@@ -39,7 +41,8 @@ def by_keyword(frames, keywords):
     """Accuracy of methods along a keyword, {method: keyword}, a curve each: a panel for each {title: frame}.
 
     The default's value is where the method stands without the keyword; vanilla is the grey line.  Bars and the band
-    are one standard deviation over the seeds.
+    are one standard deviation over the seeds.  Where a point is a single seed, no line joins the points: it would show
+    the seeds' chance as a trend.
     """
     if not frames:
         return None
@@ -51,7 +54,8 @@ def by_keyword(frames, keywords):
             at = frame["method"].map(lambda method, name=name, keyword=keyword: _value(method, name, keyword))
             chosen = frame.assign(at=at.astype(float))[frame["n"] > 0].dropna(subset="at").sort_values("at")
             spread = chosen["sd"].fillna(0)
-            axes.errorbar(chosen["at"], chosen["mean"], spread, marker="o", capsize=3, label=f"{name}, by {keyword}")
+            style = {"marker": "o", "capsize": 3, "linestyle": "-" if (chosen["n"] > 1).all() else "none"}
+            axes.errorbar(chosen["at"], chosen["mean"], spread, label=f"{name}, by {keyword}", **style)
             ticks |= set(chosen["at"])
         vanilla = frame.set_index("method").loc[BASELINE]
         if vanilla["n"]:
@@ -149,6 +153,66 @@ def learning(runs):
         axes.set(title=title, xlabel="epoch", ylabel="test accuracy, %")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.legend(fontsize="small", frameon=False)
+    return figure
+
+
+def variances(runs):
+    """Accuracy and variance of ranked outputs by epoch, a line a run: a row of panels for each {where: records}.
+
+    The variances are those of the paper's text, of logits and of probabilities.
+    """
+    if not runs:
+        return None
+    keys = {"test": "test accuracy, %", "var_logits": "variance, logits", "var_probs": "variance, probabilities"}
+    size = {"figsize": (9, 2.7 * len(runs)), "layout": "constrained"}
+    figure, panels = plt.subplots(len(runs), len(keys), squeeze=False, **size)
+    for (where, records), row in zip(runs.items(), panels, strict=True):
+        for (key, label), axes in zip(keys.items(), row, strict=True):
+            for record, style in zip(records, cycle(("-", "--", ":")), strict=False):
+                curve = record["curve"]
+                axes.plot(curve["scored"], curve[key], "C0" + style, label=f"seed {record['run']['seed']}")
+            axes.set(xlabel="epoch", ylabel=label, ylim=(0, None))
+            axes.xaxis.get_major_locator().set_params(integer=True)
+        row[1].set_title(where, fontsize="medium")
+        row[0].legend(fontsize="small", frameon=False)
+    return figure
+
+
+def correlations(found, definitions):
+    """Pearson's r of each run, a row a definition and a mark a regime, with the sign of the paper shaded."""
+    if found.empty:
+        return None
+    figure, axes = plt.subplots(figsize=(6.4, 2.8), layout="constrained")
+    axes.axvspan(-1, 0, color="0.92", label="the paper's sign")
+    axes.axvline(0, color="0.6", linewidth=1)
+    groups = [*found.groupby("where", sort=False)]
+    for at, (where, rows) in enumerate(groups):
+        shift = 0.2 * ((len(groups) - 1) / 2 - at)
+        places = [place + shift for place in range(len(definitions)) for _ in range(len(rows))]
+        r = [value for name in definitions for value in rows[name]]
+        axes.plot(r, places, "osD^v"[at % 5], color=f"C{at}", markersize=5, label=where)
+    axes.set(xlim=(-1.05, 1.05), yticks=range(len(definitions)), yticklabels=definitions)
+    axes.set(xlabel="Pearson's r", xticks=[-1, -0.5, 0, 0.5, 1])
+    axes.invert_yaxis()
+    figure.legend(loc="outside upper center", ncols=2, fontsize="small", frameon=False)
+    return figure
+
+
+def time_and_storage(times, sizes):
+    """Seconds a step and bytes of weights over those of vanilla, the line: a row a benchmark or a network."""
+    figure, panels = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    labels = {"over": "seconds a step, over vanilla", "weights over": "weights in training, over vanilla"}
+    for axes, frame, (column, label) in zip(panels, (times, sizes), labels.items(), strict=True):
+        names = [*dict.fromkeys(frame["where"])]
+        rivals = frame[frame["method"] != BASELINE]
+        for at, (method, rows) in enumerate(rivals.groupby("method", sort=False)):
+            rows = rows.dropna(subset=[column])
+            style = {"color": f"C{at}", "marker": "osD^v"[at], "linestyle": "none", "label": method}
+            axes.plot(rows[column], [names.index(where) for where in rows["where"]], **style)
+        axes.axvline(1, color="0.6", linewidth=1, label=BASELINE)
+        axes.set(xlabel=label, yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
+    handles, labels = panels[1].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=5, frameon=False)
     return figure
 
 

@@ -15,6 +15,7 @@ import papermill
 
 from skdcore.errors import unknown
 from skdcore.records import atomically
+from skdcore.study import assessment
 from skdcore.study.experiments import ROOT, experiment
 from skdcore.sweep import sweep
 
@@ -101,13 +102,16 @@ def _hashes(label, folder, *patterns):
 def make(folder, results=None, only=None, root=ROOT):
     """Makes the pages of the book in `folder`, all or `only` some, and returns the names of those that failed.
 
-    First everything that outdated pages show is trained, in one sweep.  A notebook that fails is reported on stderr;
+    The claims and their verdicts are written beside the records in `results`, where that is given.  Then everything
+    that outdated pages show is trained, in one sweep.  A notebook that fails is reported on stderr;
     its old page stays, and the others are still made.
     """
     names = {file.stem for file in (root / "notebooks").glob("*.ipynb")}
     for name in only or []:
         if name not in names:
             raise unknown("notebook", name, names)
+    if results:
+        assessment.write(results)
     results = results and os.path.relpath(results, root)
     names = sorted(only or names, key=lambda name: (name == LAST, name != FIRST, name))
     pages = [Page(name, folder, results, root) for name in names]

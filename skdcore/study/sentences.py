@@ -2,14 +2,11 @@
 
 import pandas
 
-from skdcore.study import costs
-from skdcore.study.display import escaped
 from skdcore.study.evidence import FEW, PROPOSED, nearest, on
 from skdcore.study.experiments import BASELINE, MINIATURE, MISSING, RESULTS, regimes
 from skdcore.study.statistics import BETTER, LEVEL, MARGIN, MIN_SEEDS, NO_GAIN, UNDECIDED, WORSE, bonferroni, unequal
 
 PERCENT = f"{100 * LEVEL:g} %"
-SPREADS = {"var_logits": "logits", "var_probs": "probabilities"}
 HEADS = {
     BETTER: "Better than vanilla",
     WORSE: "Worse than vanilla",
@@ -124,23 +121,6 @@ def by_regime(experiment, miniature):
     return _list(items, missing)
 
 
-def variances(experiment, results=RESULTS):
-    """What the records say of the paper's Figure 3, as a list: correlations over the scored epochs of vanilla."""
-    items, missing = [], []
-    for regime in regimes().values():
-        there = on(experiment, regime, results) if regime.serves(experiment) else []
-        runs = [run for one in there for run in one.runs.get(BASELINE, {}).values()]
-        parts = [f"{_correlations(runs, key)} for ranked {words}" for key, words in SPREADS.items()]
-        missing += [] if runs or not regime.serves(experiment) else [regime.id]
-        items += [f"`{regime.id}`: {' and '.join(parts)}."] if runs else []
-    return _list(items, missing)
-
-
-def _correlations(runs, key):
-    curves = ((pandas.Series(run["curve"][key]), pandas.Series(run["curve"]["test"])) for run in runs)
-    return ", ".join(f"{variance.corr(accuracy):+.2f}" for variance, accuracy in curves)
-
-
 def _list(items, missing):
     return "\n".join(f"- {item}" for item in [*items, *filter(None, [not_run(missing)])])
 
@@ -150,12 +130,6 @@ def not_run(names):
     return f"{MISSING.capitalize()}: {', '.join(f'`{name}`' for name in names)}." if names else ""
 
 
-def cheapness(record):
-    """What a step of DRG+DSR costs beside the two rivals of the paper's Figure 4 and vanilla, in two sentences."""
-    sum_, rivals = "drg+dsr", ("byot", "dlb", "vanilla")
-    over = {method: step["over vanilla"] for method, step in record["steps"].items()}
-    extra = costs.counted(record["model"], [sum_, *rivals])["extra parameters"]
-    shares = ", ".join(f"{over[sum_] / over[rival]:.2f} of the time of `{rival}`" for rival in rivals)
-    numbers = ", ".join(f"`{method}` {extra[method]:,}" for method in (sum_, *rivals[:2]))
-    made_on = escaped(f"{record['model']}, {record['provenance']['device']}")
-    return f"A step of `{sum_}` takes {shares} ({made_on}). Extra parameters in training: {numbers}."
+def none_run(number, of=""):
+    """A sentence on comparisons that all lack a record."""
+    return f"{number} comparisons{of}, none run yet."

@@ -1,0 +1,103 @@
+"""All claims with their comparisons and verdicts as one structure: the page of the claims is made from it.
+
+`python -m skdcore.study pages` writes it to <results>/claims.json.  Numbers are rounded to DIGITS; null is what there
+is no record of.
+"""
+
+import json
+from pathlib import Path
+
+import fastjsonschema
+import pandas
+
+from skdcore.records import TEXT, atomically
+from skdcore.study.claims import ACCURACY, claims, judge
+from skdcore.study.experiments import MISSING, RESULTS, deciding
+from skdcore.study.measured import measured
+from skdcore.study.sentences import basis
+
+DIGITS = 6
+NAME = "claims.json"
+_OR_NULL = {"type": ["number", "null"]}
+
+
+def _object(required, **properties):
+    """A JSON schema of an object that has all these properties and no other."""
+    return {"type": "object", "required": [*required.split(), *properties], "additionalProperties": False} | {
+        "properties": dict.fromkeys(required.split(), TEXT) | properties
+    }
+
+
+VERDICT = _object(
+    "place network what verdict",
+    regime={"type": ["string", "null"]},
+    n={"type": ["integer", "null"], "minimum": 0},
+    **dict.fromkeys("estimate low high baseline printed".split(), _OR_NULL),
+)
+CLAIM = _object(
+    "id kind says asks where size computed",
+    verdicts={"type": "array", "items": VERDICT, "minItems": 1},
+)
+SCHEMA = _object(
+    "",
+    claims={"type": "array", "items": CLAIM},
+    families={"type": "object", "additionalProperties": {"type": "array", "items": TEXT}},
+)
+FORM = fastjsonschema.compile(SCHEMA)
+
+
+def assess(results=RESULTS):
+    """The structure of SCHEMA.
+
+    `claims` are those of study.yml, in its order, with a row for each verdict: `regime` (null where there is none) and
+    `place`, `network`, `what` is compared or measured, `n`, the `estimate` from `low` to `high`, the `baseline` of a
+    difference of few seeds, the paper's `printed` difference, and the `verdict`.  Differences of accuracy are in
+    percentage points.  `families` {regime: what made the intervals of its comparisons of accuracy}.
+    """
+    rows, families = {}, {}
+    for regime in deciding():
+        frame, found = judge(regime, results)
+        for row in frame.itertuples():
+            rows.setdefault(row.claim, []).append(_comparison(regime, row))
+        if found:
+            families[regime.id] = [_family(*one) for one in found]
+    described = [_claim(claim, rows.get(claim.id, []), results) for claim in claims()]
+    return FORM({"claims": described, "families": families})
+
+
+def write(results):
+    """Writes the structure to <results>/claims.json, over an older one, and returns the file."""
+    file = Path(results, NAME)
+    atomically(file, json.dumps(assess(results), indent=1, allow_nan=False).encode() + b"\n")
+    return file
+
+
+def _claim(claim, comparisons, results):
+    verdicts = comparisons if claim.kind == ACCURACY else [_row(**row) for row in measured(claim, results)]
+    if claim.awaits:
+        verdicts = [_row(what=claim.awaits, verdict=MISSING)]
+    texts = {key: getattr(claim, key) for key in ("id", "kind", "says", "asks", "where", "size")}
+    return texts | {"computed": claim.computed(), "verdicts": verdicts}
+
+
+def _comparison(regime, row):
+    """A row of `claims.judge`."""
+    one = row.comparison
+    numbers = {"n": row.n, "estimate": row.gain, "low": row.low, "high": row.high, "baseline": row.baseline}
+    where = {"regime": regime.id, "place": one.experiment.paper or one.experiment.name, "network": row.network}
+    return _row(**where, what=str(one), printed=row.cell, verdict=row.verdict, **numbers)
+
+
+def _row(verdict, what, regime=None, place="", network="", n=0, **numbers):
+    """A verdict in the form of the schema."""
+    known = {key: numbers.get(key) for key in ("estimate", "low", "high", "baseline", "printed")}
+    known = {key: None if pandas.isna(value) else round(float(value), DIGITS) for key, value in known.items()}
+    n = None if n is None else int(n)
+    return {"regime": regime, "place": place, "network": network, "what": what, "n": n} | known | {"verdict": verdict}
+
+
+def _family(evidence, contrasts, c):
+    text = f"**{evidence.network} on {evidence.dataset}.** {basis(evidence)}"
+    if contrasts:
+        text += f" The {contrasts} contrasts of the claims with other rows are a second family, with c = {c:.2f}."
+    return text

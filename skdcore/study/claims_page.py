@@ -1,0 +1,144 @@
+"""The page of the claims, made from the structure of assessment.py."""
+
+import pandas
+
+from skdcore.study.claims import ACCURACY, answers, within
+from skdcore.study.display import Table, Tabs
+from skdcore.study.evidence import FEW
+from skdcore.study.experiments import MISSING, deciding
+from skdcore.study.measured import KINDS, OPEN
+from skdcore.study.sentences import PERCENT, not_run
+from skdcore.study.statistics import NO_GAIN, UNDECIDED
+
+FORMS = {"time": "×{:.2f}", "storage": "×{:.2f}", "correlation": "{:+.2f}", "calibration": "{:+.3f}"}
+SPREADS = {
+    "time": "the ratio of two medians over n turns, with the quartiles that are farthest apart",
+    "storage": "a count",
+    "correlation": "the mean of n runs, with the lowest and the highest",
+    "calibration": f"a mean over n seeds, with its {PERCENT} interval, simultaneous over all methods and metrics",
+}
+
+
+def table_of(found):
+    """A row for each verdict, with what its claim is."""
+    rows = [
+        {"claim": claim["id"], "asked": bool(claim["asks"]), **{key: claim[key] for key in ("kind", "size")}} | row
+        for claim in found["claims"]
+        for row in claim["verdicts"]
+    ]
+    return pandas.DataFrame(rows)
+
+
+def overview(found):
+    """A table of the claims: how many verdicts of which kind in the regimes that ran, and the paper's numbers."""
+    frame = table_of(found)
+    ran = frame.loc[~frame["verdict"].isin(OPEN) & frame["regime"].notna(), "regime"].unique()
+    rows = []
+    for claim in found["claims"]:
+        own = frame[frame["claim"] == claim["id"]]
+        row = {"claim": f"`{claim['id']}`"}
+        row |= {regime.id: _counts(own[own["regime"] == regime.id]) for regime in deciding() if regime.id in ran}
+        row |= {"elsewhere": _counts(own[own["regime"].isna()])}
+        text = claim["says"] or f"This study asks: {claim['asks']}"
+        row |= {"what the paper says": f"{text} ({claim['where']})", "its size": claim["size"]}
+        rows.append(row | {"its own cells": claim["computed"]})
+    caption = "The claims, in our words; how many comparisons have which verdict in each regime that has records, and "
+    caption += "elsewhere, by benchmark or by count; what the paper prints, gains in percentage points; and the same, "
+    caption += "computed from its own numbers."
+    return Table(pandas.DataFrame(rows), caption, "tab-claims-overview")
+
+
+def _counts(rows):
+    counts = rows["verdict"].value_counts(sort=False)
+    return ", ".join(f"{verdict}: {count}" for verdict, count in counts.items())
+
+
+def tabs(found):
+    """The comparisons of accuracy that ran, a tab for each regime."""
+    frame, shown, missing = table_of(found).query(f"kind == '{ACCURACY}'"), {}, []
+    for regime in deciding():
+        own = frame[frame["regime"] == regime.id]
+        ran = own[own["n"] > 0]
+        if ran.empty:
+            missing.append(regime.id)
+            continue
+        caption = f"The claims in regime {regime.id} ({regime.text}): differences in percentage points. "
+        caption += f"Of {len(own)} comparisons {len(own) - len(ran)} are {MISSING}."
+        table = Table(pandas.DataFrame(map(_difference, ran.itertuples())), caption, f"tab-claims-{regime.id}")
+        shown[regime.id] = [table, *found["families"].get(regime.id, [])]
+    return Tabs(shown, not_run(missing))
+
+
+def _difference(row):
+    printed = "" if pandas.isna(row.printed) else f"{row.printed:+.2f}"
+    ours = f"{row.estimate:+.2f}" + ("" if pandas.isna(row.baseline) else f" over {row.baseline:.2f}")
+    span = "" if pandas.isna(row.low) else f" ({row.low:+.2f} to {row.high:+.2f})"
+    return {
+        "claim": f"`{row.claim}`",
+        "comparison": f"{row.what}, {row.place}",
+        "network": row.network,
+        "the paper": "; ".join(filter(None, [printed, row.size and f"says {row.size}"])),
+        f"ours, with its {PERCENT} interval": ours + span,
+        "n": f"{row.n:.0f}",
+        "verdict": row.verdict,
+    }
+
+
+def beyond(found):
+    """What the claims about something else measured, a tab for each kind, and what awaits a record."""
+    frame, shown, after = table_of(found), {}, []
+    for kind in KINDS:
+        own = frame[frame["kind"] == kind]
+        ran = own[~own["verdict"].isin(OPEN)]
+        if ran.empty:
+            after.append(f"{len(own)} comparisons of {kind}, none measured yet.")
+            continue
+        caption = f"Claims of {kind}. Ours is {SPREADS[kind]}. Of {len(own)} comparisons {len(own) - len(ran)} have no "
+        table = pandas.DataFrame([_measurement(row, FORMS[kind]) for row in ran.itertuples()])
+        shown[kind] = [Table(table.loc[:, (table != "").any()], f"{caption}record yet.", f"tab-claims-{kind}")]
+    waiting = [row for row in frame.itertuples() if row.kind == ACCURACY and not row.network]
+    after += [f"`{row.claim}` awaits {row.what}: {row.verdict}." for row in waiting]
+    return Tabs(shown, " ".join(after))
+
+
+def _measurement(row, form):
+    span = (
+        "" if row.low == row.high or pandas.isna(row.low) else f" ({form.format(row.low)} to {form.format(row.high)})"
+    )
+    return {
+        "claim": f"`{row.claim}`",
+        "comparison": row.what,
+        "network": row.network,
+        "where": row.place,
+        "the paper": row.size,
+        "ours": form.format(row.estimate) + span,
+        "n": "" if pandas.isna(row.n) else f"{row.n:.0f}",
+        "verdict": row.verdict,
+    }
+
+
+def summary(found):
+    """The verdicts on the paper's claims of accuracy in the regime nearest to the paper's, and on all others."""
+    frame = table_of(found).query("not asked")
+    accuracy = frame[frame["kind"] == ACCURACY]
+    others = frame[(frame["kind"] != ACCURACY) & ~frame["verdict"].isin(OPEN)]
+    parts = [f"`{claim}`: {_counts(rows)}" for claim, rows in others.groupby("claim", sort=False)]
+    return " ".join([_nearest(accuracy), f"Beyond accuracy, by verdict: {'; '.join(parts)}." if parts else ""]).strip()
+
+
+def _nearest(frame):
+    for regime in reversed(deciding()):
+        own = frame[frame["regime"] == regime.id]
+        if own["low"].notna().any():
+            break
+    else:
+        return "No claim of the paper about accuracy has a verdict yet."
+    parts = []
+    for word in (*answers(within(regime)), NO_GAIN, UNDECIDED, FEW, MISSING):
+        rows = own[own["verdict"] == word]
+        names = ", ".join(f"`{claim}`" for claim in rows["claim"].unique() if word != MISSING)
+        parts.append(f"{word} ({': '.join(filter(None, [str(len(rows)), names]))})")
+    return (
+        f"**The paper's claims in the regime `{regime.id}`** ({regime.text}). Verdicts on {len(own)} comparisons: "
+        f"{', '.join(parts)}."
+    )

@@ -1,0 +1,155 @@
+"""What a claim about something else than accuracy measures: one function a kind, in `KINDS`.
+
+Each gives a row for every measurement that the claim asks for, with these keys:
+`regime`: its id, or None; `place`: where a verdict on it holds, in words, and empty at the paper's own scale;
+`network`; `what` was measured, in words; `n`, how often, or None for a count; `estimate`, with `low` and `high`.
+NaN is what there is no record of.
+"""
+
+from math import nan
+
+import pandas
+
+from skdcore import bench
+from skdcore.study import costs, statistics
+from skdcore.study.claims import claims, within
+from skdcore.study.evidence import FEW, judged, of_regime
+from skdcore.study.experiments import MISSING, RESULTS, deciding, experiment
+from skdcore.study.statistics import MIN_SEEDS, bonferroni, over, pairs
+from skdcore.study.variance import DEFINITIONS, correlations
+
+UNMEASURED = "not yet measured"
+OPEN = MISSING, UNMEASURED  # there is no record
+METRICS = {"ece": "ECE", "nll": "NLL", "ece_scaled": "ECE, scaled", "nll_scaled": "NLL, scaled"}
+NOTHING = {"n": 0, "estimate": nan, "low": nan, "high": nan}
+
+
+def time(claim, results=RESULTS):
+    """Ratios of the seconds of a step, from the committed benchmarks; `n` turns of one machine.
+
+    A benchmark has each method's ratio to vanilla in the same turn.  The quotient of two medians is the estimate; the
+    quartiles that are farthest apart give `low` and `high`, which is a spread, and no confidence interval.
+    """
+    rows = []
+    for network, method, rival in _asked(claim):
+        row = {"regime": None, "network": network, "what": f"`{method}` over `{rival}`, seconds a step"}
+        timed = [record for record in bench.kept(results, network) if record["steps"].keys() >= {method, rival}]
+        rows += [row | _ratio(record, method, rival) for record in timed] or [row | {"place": ""} | NOTHING]
+    return rows
+
+
+def _ratio(record, method, rival):
+    ours, theirs = record["steps"][method], record["steps"][rival]
+    return {
+        "place": f"on {record['provenance']['device']}",
+        "n": ours["steps"],
+        "estimate": ours["over vanilla"] / theirs["over vanilla"],
+        "low": ours["first quartile"] / theirs["third quartile"],
+        "high": ours["third quartile"] / theirs["first quartile"],
+    }
+
+
+def storage(claim, results=RESULTS):
+    """Ratios of the bytes of the weights in training, with running statistics: counted, so without a spread."""
+    rows = []
+    for network, method, rival in _asked(claim):
+        ratio = costs.stored(network, method)["weights"] / costs.stored(network, rival)["weights"]
+        row = {"regime": None, "place": "", "network": network, "what": f"`{method}` over `{rival}`, bytes of weights"}
+        rows.append(row | {"n": None, "estimate": ratio, "low": ratio, "high": ratio})
+    return rows
+
+
+def _asked(claim):
+    return [(model, method, rival) for model in claim.models for method in claim.of for rival in claim.against]
+
+
+def correlation(claim, results=RESULTS):
+    """Pearson's r of Figure 3 by each of its four definitions: the mean, the lowest and the highest of `n` runs."""
+    rows = []
+    for place, one in _places(results):
+        for method in claim.of:
+            found = correlations({method: one.runs.get(method, {}) if one else {}})
+            for name in DEFINITIONS:
+                r = found[name].dropna().astype(float)
+                ends = (r.min(), r.max()) if len(r) >= MIN_SEEDS else (nan, nan)
+                row = place | {"what": f"r of `{method}`: {name}", "n": len(r), "estimate": r.mean()}
+                rows.append(row | dict(zip(("low", "high"), ends, strict=True)))
+    return rows
+
+
+def calibration(claim, results=RESULTS):
+    """Differences in ECE and NLL (nats), also after temperature scaling, at the same seeds.
+
+    Each metric has a linear model of its own over all rows of a network, as accuracy has.  The intervals of a network
+    are simultaneous over the claim's methods and over the metrics (Bonferroni).
+    """
+    rows = []
+    for place, one in _places(results):
+        for metric, words in METRICS.items():
+            values = _values(one, metric) if one else {}
+            contrasts, known = _family(claim, values), {}
+            if contrasts:
+                level = bonferroni(len(METRICS) * one.networks)
+                found, _ = statistics.intervals(statistics.fit(values), list(contrasts.values()), level)
+                known = dict(zip(contrasts, found, strict=True))
+            for method, rival in ((method, rival) for method in claim.of for rival in claim.against):
+                few = pairs(values.get(method, {}), values.get(rival, {}))
+                judgement = judged(known.get((method, rival)), few)
+                row = place | {"what": f"{words} of `{method}` less that of `{rival}`", "n": few.n}
+                rows.append(row | {"estimate": judgement["gain"]} | {key: judgement[key] for key in ("low", "high")})
+    return rows
+
+
+def _values(evidence, metric):
+    """{method: {seed: a final metric}} of the runs that hold it."""
+    return {
+        method: {seed: run["final"][metric] for seed, run in by_seed.items() if metric in run["final"]}
+        for method, by_seed in evidence.runs.items()
+    }
+
+
+def _family(claim, values):
+    """{(method, rival): contrast} of the claim's differences that the metric's model can have."""
+    model = statistics.fit(values)
+    inside = model.estimates if model else ()
+    asked = ((method, rival) for method in claim.of for rival in claim.against)
+    return {(method, rival): over(method, [rival]) for method, rival in asked if {method, rival} <= set(inside)}
+
+
+def _places(results):
+    """The networks of Table I in each regime that can decide something, and their evidence or None."""
+    table_1 = experiment("table_1")
+    for regime in deciding():
+        there = {(one.dataset, one.network): one for one in of_regime(regime, results)}
+        for network in regime.models or table_1.models:
+            place = {"regime": regime.id, "place": within(regime), "network": network}
+            yield place, there.get((regime.dataset or table_1.dataset, network))
+
+
+KINDS = {"time": time, "storage": storage, "correlation": correlation, "calibration": calibration}
+
+
+def measured(claim, results=RESULTS):
+    """The rows of a claim of one of the `KINDS`, each with its verdict."""
+    unmeasured = UNMEASURED if claim.kind in ("time", "storage") else MISSING
+    rows = KINDS[claim.kind](claim, results)
+    return [row | {"verdict": _verdict(claim, row) or unmeasured} for row in rows]
+
+
+def _verdict(claim, row):
+    if row["n"] == 0:
+        return ""
+    return FEW if pandas.isna(row["low"]) else claim.verdict(row["place"], row["low"], row["high"])
+
+
+def said(*names, results=RESULTS):
+    """What some of these claims say, the ratio that the paper prints, and the verdicts, as a list."""
+    chosen, items = {claim.id: claim for claim in claims()}, []
+    for claim in (chosen[name] for name in names):
+        verdicts = sorted((row["verdict"] for row in measured(claim, results)), key=OPEN.__contains__)
+        counts = ", ".join(
+            f"{word} ({count})" for word, count in pandas.Series(verdicts).value_counts(sort=False).items()
+        )
+        printed = f" The paper's numbers give {claim.computed()}." if claim.printed else ""
+        items.append(f"- `{claim.id}`: {claim.says}{printed} Verdicts: {counts}.")
+    return "\n".join(items)

@@ -1,0 +1,139 @@
+"""The page of Figure 3: how the variance of ranked outputs and the test accuracy move together in training.
+
+The variance is over the test images.  The paper's text has the mean over ranks of the variance of each rank (Q22); its
+code has the root of their sum, which is the root of K times that mean.  Each may be of logits or of probabilities.
+"""
+
+from math import nan
+
+import pandas
+
+from skdcore.study import figures
+from skdcore.study.display import Picture, Table, Tabs
+from skdcore.study.evidence import of_regime
+from skdcore.study.experiments import BASELINE, RESULTS, experiment, regimes
+from skdcore.study.sentences import not_run
+
+# {definition: (the curve of a record, the power of it)}.  A factor, such as the root of K, changes no correlation.
+DEFINITIONS = {
+    "logits, mean of variances": ("var_logits", 1),
+    "logits, root of their sum": ("var_logits", 0.5),
+    "probabilities, mean of variances": ("var_probs", 1),
+    "probabilities, root of their sum": ("var_probs", 0.5),
+}
+DRAWN = {"test": "accuracy", "var_logits": "variance of ranked logits", "var_probs": "of ranked probabilities"}
+LEAST = 3  # points of a curve: two always lie on a line
+COLUMNS = ["where", "method", "seed", *DEFINITIONS]
+
+
+class Variance(Tabs):
+    """The correlations of each regime under tabs; `found` has a row a run, `runs` are {where: records of vanilla}."""
+
+    def __init__(self, results=RESULTS):
+        tabs, found, missing, self.runs = {}, [pandas.DataFrame(columns=COLUMNS)], [], {}
+        for regime in regimes().values():
+            there = [one for one in of_regime(regime, results) if one.runs.get(BASELINE)]
+            missing += [] if there else [regime.id]
+            for one in there:
+                where = f"{regime.id}, {one.network} on {one.dataset}"
+                frame = correlations({method: one.runs.get(method, {}) for method in experiment("table_1").rows})
+                name = f"tab-fig-3-{regime.id}-{len(tabs.get(regime.id, []))}"
+                tabs.setdefault(regime.id, []).append(_table(frame, where, name))
+                self.runs[where] = list(one.runs[BASELINE].values())
+                found.append(frame.assign(where=where))
+        self.found = pandas.concat([one for one in found if len(one)] or found, ignore_index=True)
+        super().__init__(tabs, not_run(missing))
+
+
+def correlations(runs):
+    """A row for each run of {method: {seed: record}}: Pearson's r of variance and accuracy by each definition."""
+    rows = [
+        {"method": method, "seed": seed} | {name: pearson(record["curve"], *how) for name, how in DEFINITIONS.items()}
+        for method, by_seed in runs.items()
+        for seed, record in by_seed.items()
+    ]
+    return pandas.DataFrame(rows, columns=["method", "seed", *DEFINITIONS])
+
+
+def pearson(curve, key, power):
+    """Pearson's r of a variance, to a power, and the test accuracy over the epochs that were scored.
+
+    NaN with fewer than LEAST of them, or where one of the two never changes.
+    """
+    from scipy.stats import pearsonr  # takes a second
+
+    variance, accuracy = pandas.Series(curve[key]) ** power, pandas.Series(curve["test"])
+    if len(accuracy) < LEAST or variance.nunique() == 1 or accuracy.nunique() == 1:
+        return nan
+    return float(pearsonr(variance, accuracy).statistic)
+
+
+def finding(found):
+    """What the correlations say of the paper's sign, from the rows of vanilla and then of all methods."""
+    r = found.loc[found["method"] == BASELINE, [*DEFINITIONS]].dropna()
+    if r.empty:
+        return f"**Not known yet.** No run of `{BASELINE}` has {LEAST} scored epochs."
+    span, negative = f"{r.min(axis=None):+.2f} to {r.max(axis=None):+.2f}", r < 0
+    named = ", ".join(f"`{name}`" for name in found.loc[r.index, "where"].str.partition(",")[0].unique())
+    runs = f"{'the only run' if len(r) == 1 else f'all {len(r)} runs'} of plain training ({named})"
+    if not negative.any(axis=None):
+        text = f"**The opposite of what the paper says.** In {runs}, the variance of the ranked "
+        text += f"outputs rises with the accuracy: Pearson's r is {span}. None of the four definitions gives the "
+        text += "negative sign of the paper."
+    elif negative.all(axis=None):
+        text = f"**The sign is the paper's.** In {runs}, the variance of the ranked outputs falls "
+        text += f"as the accuracy rises, by each of the four definitions: Pearson's r is {span}."
+    else:
+        counts = ", ".join(f"{name} {count}" for name, count in negative.sum().items())
+        text = f"**The sign is not the same everywhere.** Pearson's r in plain training is {span}. How many of the "
+        text += f"{len(r)} runs have the negative sign of the paper, by definition: {counts}."
+    every = found[[*DEFINITIONS]].dropna()
+    if len(every) > len(r):
+        text += f" Over all methods together, r is negative by some definition in {(every < 0).any(axis=1).sum()} of "
+        text += f"{len(every)} runs; the lowest is {every.min(axis=None):+.2f}."
+    return text
+
+
+def curves(runs):
+    """The picture of accuracy and variances by epoch in the runs of vanilla, {where: records}; None without one."""
+    if not runs:
+        return None
+    parts = []
+    for where, records in runs.items():
+        ends = {key: pandas.DataFrame([run["curve"][key] for run in records]).mean() for key in DRAWN}
+        said = [f"{words} from {ends[key].iloc[0]:.3g} to {ends[key].iloc[-1]:.3g}" for key, words in DRAWN.items()]
+        parts.append(f"{where}: {', '.join(said)}.")
+    alt = f"Curves over the epochs of plain training, by their means over the runs. {' '.join(parts)}"
+    caption = (
+        "Plain training, a row of panels for each regime and a line for each run: test accuracy, and the variance "
+    )
+    return Picture(
+        figures.variances(runs), f"{caption}of ranked outputs as the paper's text defines it.", alt, "fig-3-curves"
+    )
+
+
+def coefficients(found):
+    """The picture of Pearson's r in the runs of vanilla, by definition; None without a run."""
+    rows = found[found["method"] == BASELINE]
+    if rows.empty:
+        return None
+    known = {name: values for name in DEFINITIONS if len(values := rows[name].dropna())}
+    parts = [f"{name}: {values.min():+.2f} to {values.max():+.2f}" for name, values in known.items()]
+    alt = f"Pearson's r of {len(rows)} runs of plain training, by definition. {'; '.join(parts)}."
+    caption = "Pearson's r of variance and test accuracy by the four definitions; a mark is a run of plain training."
+    return Picture(figures.correlations(rows, DEFINITIONS), caption, alt, "fig-3-coefficients")
+
+
+def _table(frame, where, name):
+    rows = []
+    for method, runs in frame.groupby("method", sort=False):
+        row = {"method": f"`{method}`", "n": str(len(runs))}
+        rows.append(row | {words: _span(runs[words].dropna()) for words in DEFINITIONS})
+    caption = f"Pearson's r of the variance of ranked outputs and the test accuracy, regime {where}: the mean over n "
+    return Table(pandas.DataFrame(rows), f"{caption}runs, and the lowest and the highest.", name)
+
+
+def _span(r):
+    if r.empty:
+        return "too few points"
+    return f"{r.mean():+.2f}" + (f" ({r.min():+.2f} to {r.max():+.2f})" if len(r) > 1 else "")

@@ -1,0 +1,82 @@
+"""The page of the claims: what it shows of their structure, and that it is that of the committed records."""
+
+import nbformat
+import pytest
+
+from skdcore.study import claims_page
+from skdcore.study.assessment import assess
+from skdcore.study.claims import claims
+from skdcore.study.definition import ROOT
+from skdcore.study.experiments import regime
+
+VANILLA, DRG = [77.0, 77.2, 77.4], [79.0, 79.3, 79.3]
+OTHERS = {"ls": [77.1, 77.3, 77.4], "byot": [77.3, 77.4, 77.7], "dlb": [78.0, 78.3, 78.4]}
+IDS = [claim.id for claim in claims()]
+CALIBRATIONS = 3 * 4 * (4 + 5)  # methods, metrics, networks: one of each small regime and the paper's five
+
+
+def test_a_tab_has_the_comparisons_that_ran_and_counts_the_others(ran):
+    ran("full", vanilla=VANILLA, drg=DRG, **OTHERS)
+    tabs = claims_page.tabs(assess(ran("tenth", ps_kd=[70.0], **{"ps_kd+drg": [71.0]})))
+    (full, said), (tenth, _) = tabs.tabs["full"], tabs.tabs["tenth"]
+    assert full.frame[["claim", "network", "n", "verdict"]].values.tolist() == [
+        ["`drg`", "resnet10_w16", "3", "holds in full"]
+    ]
+    assert full.caption.endswith("Of 29 comparisons 28 are not yet run.") and "second family" not in said
+    ((_, _, _, paper, ours, n, verdict),) = tenth.frame.values.tolist()
+    assert (paper, ours, n, verdict) == ("says +0.39 to +0.71", "+1.00 over 70.00", "1", "n < 3")
+    assert tabs.after == "Not yet run: `fifth`, `tenth-wide`, `paper`."
+
+
+def test_the_overview_counts_verdicts_in_the_regimes_that_ran_and_elsewhere(ran):
+    shown = claims_page.overview(assess(ran("full", vanilla=VANILLA, drg=DRG, **OTHERS)))
+    assert list(shown.frame) == ["claim", "full", "elsewhere", "what the paper says", "its size", "its own cells"]
+    frame = shown.frame.set_index("claim")
+    assert list(frame.index) == [f"`{name}`" for name in IDS]
+    assert frame.loc["`drg`", ["full", "elsewhere"]].tolist() == ["holds in full: 1", ""]
+    assert frame.loc["`byot-hours`", ["full", "elsewhere"]].tolist() == ["", "not yet measured: 1"]
+    assert frame.loc["`least-storage`", "elsewhere"] == "reproduced: 10, contradicted: 5"
+
+
+def test_what_is_not_accuracy_has_a_tab_for_each_kind_that_was_measured_and_a_sentence_for_the_others(ran):
+    page = claims_page.beyond(assess(ran("full", vanilla=VANILLA, drg=DRG, **OTHERS)))
+    assert list(page.tabs) == ["storage", "correlation", "calibration"]
+    (table,) = page.tabs["correlation"]
+    assert table.frame["ours"].tolist()[0] == "-1.00", "the variance of logits falls"
+    assert table.frame["verdict"].tolist() == ["holds in full"] * 2 + ["fails in full"] * 2
+    assert table.caption.endswith(f"Of {4 * 9} comparisons {4 * 8} have no record yet.")
+    (table,) = page.tabs["calibration"]
+    assert table.caption.endswith(f"Of {CALIBRATIONS} comparisons {CALIBRATIONS - 2} have no record yet.")
+    (table,) = page.tabs["storage"]
+    assert "n" not in table.frame and table.frame["ours"][2] == "×1.03", "a count has neither n nor a spread"
+    assert page.after == "26 comparisons of time, none measured yet. `boundary` awaits Figure 9: not yet run."
+
+
+@pytest.mark.parametrize("rows", [{}, {"vanilla": VANILLA[:2], "drg": [79.0]}])
+def test_without_an_interval_no_claim_of_accuracy_has_a_verdict(ran, rows):
+    text = claims_page.summary(assess(ran("paper", **rows)))
+    assert text.startswith("No claim of the paper about accuracy has a verdict yet.")
+
+
+def test_the_summary_is_that_of_the_nearest_regime_with_a_verdict_and_of_all_other_kinds(ran):
+    text = claims_page.summary(assess(ran("full", vanilla=VANILLA, drg=DRG, dsr=[75.0, 75.1, 75.4])))
+    assert text.startswith(f"**The paper's claims in the regime `full`** ({regime('full').text}). Verdicts on 22")
+    assert "holds in full (1: `drg`), fails in full (1: `dsr`)" in text and "not yet run (20)" in text
+    assert "Beyond accuracy, by verdict: `falling-variance`: holds in full: 2, fails in full: 2; " in text
+
+
+def test_a_question_of_this_study_counts_as_no_claim(ran):
+    rows = {"vanilla": VANILLA, "ls": [79.0, 79.2, 79.5], "dsr": [77.1, 77.1, 77.5]}
+    found = assess(ran("paper", **rows))
+    (worse,) = (row for claim in found["claims"] for row in claim["verdicts"] if row["verdict"] == "worse")
+    assert worse["what"] == "`dsr` over `ls`" and "worse" not in claims_page.summary(found)
+
+
+def test_the_committed_page_shows_every_claim_and_the_verdicts_of_the_committed_records():
+    cells = nbformat.read(ROOT / "book/experiments/claims.ipynb", as_version=4).cells
+    shown, found = "".join(o.data.get("text/markdown", "") for c in cells for o in c.get("outputs", [])), assess()
+    assert [name for name in IDS if f"`{name}`" not in shown] == []
+    for part in (claims_page.overview(found), claims_page.tabs(found), claims_page.beyond(found)):
+        assert part._repr_markdown_() in shown
+    summary = claims_page.summary(found)
+    assert summary in shown and summary in (ROOT / "book/index.ipynb").read_text()
