@@ -49,7 +49,10 @@ def test_what_is_not_accuracy_has_a_tab_for_each_kind_that_was_measured_and_a_se
     assert table.caption.endswith(f"Of {CALIBRATIONS} comparisons {CALIBRATIONS - 2} have no record yet.")
     (table,) = page.tabs["storage"]
     assert "n" not in table.frame and table.frame["ours"][2] == "×1.03", "a count has neither n nor a spread"
-    assert page.after == "26 comparisons of time, none measured yet. `boundary` awaits Figure 9: not yet run."
+    assert page.after == (
+        "26 comparisons of time, none measured yet. 18 comparisons of separation, none measured yet. "
+        "9 comparisons of attention, none measured yet."
+    )
 
 
 @pytest.mark.parametrize("rows", [{}, {"vanilla": VANILLA[:2], "drg": [79.0]}])

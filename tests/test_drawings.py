@@ -235,11 +235,15 @@ def test_pages_and_pictures_are_made_of_a_drawing(figure, drawing):
         features: [pictures.embedding],
     }
     for draw in draws[figure]:
-        assert draw([]) is None
-        assert len(draw(drawn[:1]).subfigs) == 1
+        assert draw([], "fig") is None
+        made = draw(drawn[:1], "fig")
+        assert len(made.svg) < 300_000 and "seed" in made.caption and drawn[0].title in made.alt
+        metric = {"ranked": "p_true", "reliability": "ece", "attention": "insertion", "embedding": "silhouette"}
+        value = drawn[0].values(metric[draw.__name__])["vanilla"][0]
+        assert f"vanilla {value:.3f}" in made.alt
     if figure is features:
-        assert pictures.embedding([drawn[1]]) is None, "only seed 0 has coordinates"
+        assert pictures.embedding([drawn[1]], "fig") is None, "only seed 0 has coordinates"
     if figure is attention:
         images = attention.photographs(drawn[0].about["dataset"])
-        rows = pictures.attention(drawn[:1], images).subfigs[0].axes
-        assert len(rows) == 4 * attention.DRAWN and rows[0].images[0].get_array().shape == images.shape[1:]
+        with_images = pictures.attention(drawn[:1], "fig", images)
+        assert "images" in with_images.caption and len(with_images.svg) > len(made.svg)

@@ -131,10 +131,10 @@ COMPARISON = {"better": "drg", "than": "vanilla", "experiment": "table_1"}
         (
             ["claims", 0, "kind"],
             "time",
-            r"study.yml, claims.drg: a claim has comparisons, or a kind and",
+            r"study.yml, claims.drg: a claim has either comparisons, or a kind and",
         ),
-        (["claims", 0], {"id": "x", "where": "x", "says": "x"}, r"study.yml, claims.x: .*one of these"),
-        (["claims", 0], {"id": "x", "where": "x", "says": "x", "kind": "time"}, r"claims.x: .*one of these"),
+        (["claims", 0], {"id": "x", "where": "x", "says": "x"}, r"study.yml, claims.x: a claim has either"),
+        (["claims", 0], {"id": "x", "where": "x", "says": "x", "kind": "time"}, r"claims.x: a claim has either"),
         (["claims", 0], TIMED | {"of": ["drgs"]}, r"study.yml, claims.x: unknown method 'drgs'; did you mean drg"),
         (
             ["claims", 0],

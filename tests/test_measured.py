@@ -7,7 +7,7 @@ import pytest
 
 from skdcore import bench, records
 from skdcore.models import network
-from skdcore.study import measured
+from skdcore.study import drawings, measured
 from skdcore.study.claims import claims
 from skdcore.study.evidence import of_regime
 from skdcore.study.experiments import regime
@@ -161,3 +161,28 @@ def test_verdicts_are_said_with_what_has_no_record_last(timed):
     ratio = f"The paper's numbers give ×{5 / 3.48:.2f}."
     assert hours == f"- `byot-hours`: {CLAIMS['byot-hours'].says} {ratio} Verdicts: not yet measured (1)."
     assert least.endswith(f"{CLAIMS['least-time'].says} Verdicts: holds on X 1 (1), not yet measured (13).")
+
+
+DRAWN = {"boundary": ("fig_9", "silhouette"), "both-features": ("fig_8", "insertion")}
+
+
+@pytest.mark.parametrize("name, figure, metric", [(name, *drawn) for name, drawn in DRAWN.items()], ids=DRAWN)
+@pytest.mark.parametrize("shift, expected", [(0.2, "holds in tenth"), (-0.2, "fails in tenth"), (0.001, "undecided")])
+def test_a_metric_of_a_figure_is_compared_in_the_regime_of_its_drawing(tmp_path, name, figure, metric, shift, expected):
+    claim, tenth = CLAIMS[name], regime("tenth")
+    values = {
+        method: {seed: at * shift + seed + 0.01 * ((at + seed) % 2) for seed in range(3)}
+        for at, method in enumerate((*reversed(claim.against), *claim.of))
+    }
+    about = {"dataset": tenth.dataset, "model": tenth.models[0], "epochs": tenth.epochs, "precision": "bf16"}
+    arrays = {(method, seed): {metric: value} for method, own in values.items() for seed, value in own.items()}
+    weights = {method: dict.fromkeys(own, "x") for method, own in values.items()}
+    file = tmp_path / f"drawings/{tenth.dataset}/{tenth.models[0]}/{figure}/e120-bf16.npz"
+    drawings.write(file, drawings.Drawing(about, weights, arrays))
+    found = rows(name, tmp_path)
+    own = [row for row in found if row["regime"] == "tenth"]
+    family = [over(claim.of[0], [rival]) for rival in claim.against]
+    for row, interval in zip(own, intervals(fit(values), family)[0], strict=True):
+        assert (row["n"], row["estimate"], row["low"], row["high"]) == pytest.approx((3, *interval))
+        assert row["verdict"] == expected
+    assert {row["verdict"] for row in found if row["regime"] != "tenth"} == {"not yet run"}

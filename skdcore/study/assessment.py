@@ -12,7 +12,7 @@ import pandas
 
 from skdcore.records import TEXT, atomically
 from skdcore.study.claims import ACCURACY, claims, judge
-from skdcore.study.experiments import MISSING, RESULTS, deciding
+from skdcore.study.experiments import RESULTS, deciding
 from skdcore.study.measured import measured
 from skdcore.study.sentences import basis
 
@@ -74,8 +74,6 @@ def write(results):
 
 def _claim(claim, comparisons, results):
     verdicts = comparisons if claim.kind == ACCURACY else [_row(**row) for row in measured(claim, results)]
-    if claim.awaits:
-        verdicts = [_row(what=claim.awaits, verdict=MISSING)]
     texts = {key: getattr(claim, key) for key in ("id", "kind", "says", "asks", "where", "size")}
     return texts | {"computed": claim.computed(), "verdicts": verdicts}
 
@@ -85,7 +83,7 @@ def _comparison(regime, row):
     one = row.comparison
     numbers = {"n": row.n, "estimate": row.gain, "low": row.low, "high": row.high, "baseline": row.baseline}
     where = {"regime": regime.id, "place": one.experiment.paper or one.experiment.name, "network": row.network}
-    return _row(**where, what=str(one), printed=row.cell, verdict=row.verdict, **numbers)
+    return _row(**where, what=str(one), printed=row.printed, verdict=row.verdict, **numbers)
 
 
 def _row(verdict, what, regime=None, place="", network="", n=0, **numbers):

@@ -38,7 +38,7 @@ def committed(name, results=RESULTS):
 
 def _nothing(chosen):
     """A sentence on an experiment without a record: how many rows are to be compared with vanilla, over all regimes."""
-    runs = {run for regime in regimes().values() if regime.serves(chosen) for run in regime.cells(chosen)}
+    runs = {run for regime in regimes().values() if regime.serves(chosen) for run in regime.runs(chosen)}
     rows = {(run.dataset, run.model, run.epochs, run.method) for run in runs if run.method != BASELINE}
     return sentences.none_run(len(rows))
 

@@ -61,8 +61,8 @@ class Comparison:
         folded = rivals if self.fold == "mean" else [best]
         return pairs(ours, {seed: sum(rival[seed] for rival in folded) / len(folded) for seed in seeds})
 
-    def cell(self, network):
-        """The same difference between the paper's own cells, in percentage points; NaN where it prints too few."""
+    def printed(self, network):
+        """The same difference as the paper prints it, in percentage points; NaN where it prints too few numbers."""
         printed = {method: values.get(network) for method, values in self.experiment.rows.items()}
         return self.pairs({method: {0: value} for method, value in printed.items() if value is not None}).difference
 
@@ -74,7 +74,7 @@ class Claim:
     A claim of the `kind` accuracy has `comparisons`.  Any other kind measures the methods `of` the claim, `against`
     each of some others or by themselves, on the networks `models`.  What is measured must lie between `at_least` and
     `at_most`; a claim of accuracy without these asks for a gain above zero.  `printed` {method: number} are the two
-    numbers from which the paper has a ratio.  `awaits` what must be there before the claim can be measured.
+    numbers from which the paper has a ratio.
     """
 
     id: str
@@ -90,7 +90,6 @@ class Claim:
     printed: dict = field(default_factory=dict)
     at_least: float = -inf
     at_most: float = inf
-    awaits: str = ""
 
     @property
     def has_bounds(self):
@@ -108,12 +107,12 @@ class Claim:
         if self.printed:
             ours, rival = self.printed.values()
             return f"×{ours / rival:.2f}"
-        cells = [comparison.cell(network) for comparison in self.comparisons for network in comparison.models]
-        cells = pandas.Series(cells, dtype=float).dropna()
-        if len(cells) < 2:
-            return "".join(map("{:+.2f}".format, cells))
-        span = f"mean {cells.mean():+.2f}, {cells.min():+.2f} to {cells.max():+.2f}"
-        return f"better in {(cells > 0).sum()} of {len(cells)}: {span}"
+        gains = [comparison.printed(network) for comparison in self.comparisons for network in comparison.models]
+        gains = pandas.Series(gains, dtype=float).dropna()
+        if len(gains) < 2:
+            return "".join(map("{:+.2f}".format, gains))
+        span = f"mean {gains.mean():+.2f}, {gains.min():+.2f} to {gains.max():+.2f}"
+        return f"better in {(gains > 0).sum()} of {len(gains)}: {span}"
 
 
 def answers(place):
@@ -136,8 +135,8 @@ def _claim(entry, every, names):
     with at("claims", entry["id"]):
         if ("says" in entry) == ("asks" in entry) or names.count(entry["id"]) > 1:
             raise ValueError("a claim has an id of its own, and either says or asks")
-        if len(entry.keys() & {"comparisons", "kind", "awaits"}) != 1 or ("kind" in entry) != ("of" in entry):
-            raise ValueError("a claim has comparisons, or a kind and what it is of, or awaits something: one of these")
+        if len(entry.keys() & {"comparisons", "kind"}) != 1 or ("kind" in entry) != ("of" in entry):
+            raise ValueError("a claim has either comparisons, or a kind and what it is of")
         known("network", entry.get("models", []), MODELS)
         names_ = {key: list(map(canonical, entry.get(key, []))) for key in ("of", "against")}
         printed = {canonical(method): number for method, number in entry.get("printed", {}).items()}
@@ -169,15 +168,15 @@ def judge(regime, results=RESULTS):
                 asked.setdefault((regime.dataset or one.experiment.dataset, network), []).append((claim, one))
     there = {(evidence.dataset, evidence.network): evidence for evidence in of_regime(regime, results)}
     rows, families = [], []
-    for place, pairs_ in asked.items():
-        evidence, intervals = there.get(place), {}
+    for pair, pairs_ in asked.items():
+        evidence, intervals = there.get(pair), {}
         if evidence:
             intervals, *family = _intervals([one for _, one in pairs_], evidence)
             families.append((evidence, *family))
         for claim, one in pairs_:
             few = one.pairs(evidence.accuracies if evidence else {})
             row = {"claim": claim.id, "asked": bool(claim.asks), "comparison": one, "n": few.n}
-            row |= {"network": place[1], "cell": one.cell(place[1])} | judged(intervals.get(str(one)), few)
+            row |= {"network": pair[1], "printed": one.printed(pair[1])} | judged(intervals.get(str(one)), few)
             rows.append(row | {"verdict": _verdict(claim, regime, row)})
     return pandas.DataFrame(rows), families
 

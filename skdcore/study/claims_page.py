@@ -11,11 +11,14 @@ from skdcore.study.sentences import PERCENT, not_run
 from skdcore.study.statistics import NO_GAIN, UNDECIDED
 
 FORMS = {"time": "×{:.2f}", "storage": "×{:.2f}", "correlation": "{:+.2f}", "calibration": "{:+.3f}"}
+FORMS |= dict.fromkeys(("separation", "attention"), "{:+.3f}")
 SPREADS = {
     "time": "the ratio of two medians over n turns, with the quartiles that are farthest apart",
     "storage": "a count",
     "correlation": "the mean of n runs, with the lowest and the highest",
     "calibration": f"a mean over n seeds, with its {PERCENT} interval, simultaneous over all methods and metrics",
+    "separation": f"a mean over n seeds, with its {PERCENT} interval, simultaneous over all methods",
+    "attention": f"a mean over n seeds, with its {PERCENT} interval",
 }
 
 
@@ -85,7 +88,7 @@ def _difference(row):
 
 
 def beyond(found):
-    """What the claims about something else measured, a tab for each kind, and what awaits a record."""
+    """What the claims about something else measured, a tab for each kind; kinds without a record in a sentence."""
     frame, shown, after = table_of(found), {}, []
     for kind in KINDS:
         own = frame[frame["kind"] == kind]
@@ -96,8 +99,6 @@ def beyond(found):
         caption = f"Claims of {kind}. Ours is {SPREADS[kind]}. Of {len(own)} comparisons {len(own) - len(ran)} have no "
         table = pandas.DataFrame([_measurement(row, FORMS[kind]) for row in ran.itertuples()])
         shown[kind] = [Table(table.loc[:, (table != "").any()], f"{caption}record yet.", f"tab-claims-{kind}")]
-    waiting = [row for row in frame.itertuples() if row.kind == ACCURACY and not row.network]
-    after += [f"`{row.claim}` awaits {row.what}: {row.verdict}." for row in waiting]
     return Tabs(shown, " ".join(after))
 
 

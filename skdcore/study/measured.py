@@ -11,11 +11,13 @@ from math import nan
 import pandas
 
 from skdcore import bench
-from skdcore.study import costs, statistics
+from skdcore.study import attention as attention_of_networks
+from skdcore.study import costs, features, statistics
 from skdcore.study.claims import claims, within
+from skdcore.study.drawings import committed
 from skdcore.study.evidence import FEW, judged, of_regime
-from skdcore.study.experiments import MISSING, RESULTS, deciding, experiment
-from skdcore.study.statistics import MIN_SEEDS, bonferroni, over, pairs
+from skdcore.study.experiments import MISSING, RESULTS, deciding, experiment, regime
+from skdcore.study.statistics import LEVEL, MIN_SEEDS, bonferroni, over, pairs
 from skdcore.study.variance import DEFINITIONS, correlations
 
 UNMEASURED = "not yet measured"
@@ -86,18 +88,43 @@ def calibration(claim, results=RESULTS):
     rows = []
     for place, one in _places(results):
         for metric, words in METRICS.items():
-            values = _values(one, metric) if one else {}
-            contrasts, known = _family(claim, values), {}
-            if contrasts:
-                level = bonferroni(len(METRICS) * one.networks)
-                found, _ = statistics.intervals(statistics.fit(values), list(contrasts.values()), level)
-                known = dict(zip(contrasts, found, strict=True))
-            for method, rival in ((method, rival) for method in claim.of for rival in claim.against):
-                few = pairs(values.get(method, {}), values.get(rival, {}))
-                judgement = judged(known.get((method, rival)), few)
-                row = place | {"what": f"{words} of `{method}` less that of `{rival}`", "n": few.n}
-                rows.append(row | {"estimate": judgement["gain"]} | {key: judgement[key] for key in ("low", "high")})
+            level = bonferroni(len(METRICS) * max(1, one.networks if one else 1))
+            rows += [place | row for row in _differences(claim, words, _values(one, metric) if one else {}, level)]
     return rows
+
+
+def separation(claim, results=RESULTS):
+    """Differences in the silhouette of the classes in feature space, from the committed drawings of Figure 9."""
+    return _drawn(claim, features, "silhouette", results)
+
+
+def attention(claim, results=RESULTS):
+    """Differences in the area under the insertion curve of Grad-CAM, from the committed drawings of Figure 8."""
+    return _drawn(claim, attention_of_networks, "insertion", results)
+
+
+def _drawn(claim, figure, metric, results):
+    """The differences in a metric of a figure's drawings, in each regime; those of a network are simultaneous."""
+    drawn = {tuple(one.about[key] for key in ("dataset", "model", "epochs")): one for one in committed(figure, results)}
+    rows = []
+    for place, _ in _places(results):
+        chosen = regime(place["regime"])
+        one = drawn.get((chosen.dataset or experiment("table_1").dataset, place["network"], chosen.epochs))
+        rows += [place | row for row in _differences(claim, metric, one.values(metric) if one else {}, LEVEL)]
+    return rows
+
+
+def _differences(claim, words, values, level):
+    """A row for each difference that a claim asks for, of {method: {seed: value}}; the intervals are simultaneous."""
+    contrasts, known = _family(claim, values), {}
+    if contrasts:
+        found, _ = statistics.intervals(statistics.fit(values), list(contrasts.values()), level)
+        known = dict(zip(contrasts, found, strict=True))
+    for method, rival in ((method, rival) for method in claim.of for rival in claim.against):
+        few = pairs(values.get(method, {}), values.get(rival, {}))
+        judgement = judged(known.get((method, rival)), few)
+        row = {"what": f"{words} of `{method}` less that of `{rival}`", "n": few.n, "estimate": judgement["gain"]}
+        yield row | {key: judgement[key] for key in ("low", "high")}
 
 
 def _values(evidence, metric):
@@ -119,14 +146,21 @@ def _family(claim, values):
 def _places(results):
     """The networks of Table I in each regime that can decide something, and their evidence or None."""
     table_1 = experiment("table_1")
-    for regime in deciding():
-        there = {(one.dataset, one.network): one for one in of_regime(regime, results)}
-        for network in regime.models or table_1.models:
-            place = {"regime": regime.id, "place": within(regime), "network": network}
-            yield place, there.get((regime.dataset or table_1.dataset, network))
+    for chosen in deciding():
+        there = {(one.dataset, one.network): one for one in of_regime(chosen, results)}
+        for network in chosen.models or table_1.models:
+            place = {"regime": chosen.id, "place": within(chosen), "network": network}
+            yield place, there.get((chosen.dataset or table_1.dataset, network))
 
 
-KINDS = {"time": time, "storage": storage, "correlation": correlation, "calibration": calibration}
+KINDS = {
+    "time": time,
+    "storage": storage,
+    "correlation": correlation,
+    "calibration": calibration,
+    "separation": separation,
+    "attention": attention,
+}
 
 
 def measured(claim, results=RESULTS):

@@ -1,14 +1,14 @@
-"""Figures 5, 8 and 9: what drawings show, a part of the figure for each; None where there are none."""
+"""Figures 5, 8 and 9: a `Picture` of drawings, a part of it for each; None where there are none."""
 
 import matplotlib.pyplot as plt
+
+from skdcore.study.display import Picture
 
 MARKERS = "osD^v"
 
 
 def _stacked(drawn, width, height, draw):
     """A figure of `width` inches in which `draw(part, drawing)` draws each drawing, `height(drawing)` inches high."""
-    if not drawn:
-        return None
     heights = [height(drawing) for drawing in drawn]
     figure = plt.figure(figsize=(width, sum(heights)), layout="constrained")
     parts = figure.subfigures(len(drawn), squeeze=False, height_ratios=heights)
@@ -23,12 +23,28 @@ def _first(drawing):
     return {method: drawing.arrays[method, min(seeds)] for method, seeds in drawing.weights.items()}
 
 
-def ranked(drawn):
-    """Probabilities from largest to smallest, a row an image and the mean of all below, a column a method.
+def _means(drawing, *metrics):
+    """The mean of metrics over the seeds of each method, as a text for whoever cannot see the picture."""
+    parts = []
+    for method, seeds in drawing.weights.items():
+        values = [sum(float(drawing.arrays[method, seed][one]) for seed in seeds) / len(seeds) for one in metrics]
+        parts.append(f"{method} {', '.join(f'{value:.3f}' for value in values)}")
+    return f"{drawing.title}: {'; '.join(parts)}."
 
-    The bar of the true class is orange and hatched.
-    """
-    return _stacked(drawn, 8.8, lambda drawing: 1.2 * (1 + len(next(iter(_first(drawing).values()))["true"])), _ranked)
+
+def ranked(drawn, name):
+    """Probabilities from largest to smallest, a row an image and the mean of all below, a column a method."""
+    if not drawn:
+        return None
+    figure = _stacked(drawn, 8.8, lambda one: 1.2 * (1 + len(next(iter(_first(one).values()))["true"])), _ranked)
+    top = next(iter(_first(drawn[0]).values()))["bars"].shape[1]
+    caption = (
+        "Probabilities from largest to smallest, of test images that were drawn by a seeded rule and of the mean over "
+        "the whole test split, with the first seed. The orange, hatched bar is the true class; where there is none, it "
+        f"is not among the {top} classes shown."
+    )
+    alt = f"Bars of ranked probabilities. Mean p(true class): {' '.join(_means(one, 'p_true') for one in drawn)}"
+    return Picture(figure, caption, alt, name)
 
 
 def _ranked(part, drawing):
@@ -48,12 +64,17 @@ def _ranked(part, drawing):
     part.supxlabel("rank of the class")
 
 
-def reliability(drawn):
-    """Accuracy by confidence, before and after temperature scaling, of all seeds together.
-
-    A bin is shown if it holds one image in 200.
-    """
-    return _stacked(drawn, 7.2, lambda drawing: 3.8, _reliability)
+def reliability(drawn, name):
+    """Accuracy by confidence, before and after temperature scaling, of all seeds together."""
+    if not drawn:
+        return None
+    caption = (
+        "Reliability: accuracy by confidence, of all seeds together, in bins with at least one image in 200. On the "
+        "grey line, confidence is right; below it, the network is overconfident. Right: after temperature scaling."
+    )
+    alt = "Lines of accuracy by confidence. Mean calibration error as trained, and after temperature scaling: "
+    alt += " ".join(_means(one, "ece", "ece_scaled") for one in drawn)
+    return Picture(_stacked(drawn, 7.2, lambda _: 3.8, _reliability), caption, alt, name)
 
 
 def _reliability(part, drawing):
@@ -71,15 +92,24 @@ def _reliability(part, drawing):
     panels[0].legend(frameon=False, fontsize="small")
 
 
-def attention(drawn, images=None):
+def attention(drawn, name, images=None):
     """Grad-CAM maps, a row an output, from dark (0) to bright; above them the test `images` (N, H, W, 3), if given."""
+    if not drawn:
+        return None
     extra = images is not None
-    return _stacked(
+    figure = _stacked(
         drawn,
         9,
-        lambda drawing: 0.3 + 1.05 * (len(_maps(drawing)) + extra),
-        lambda part, drawing: _attention(part, drawing, images),
+        lambda one: 0.3 + 1.05 * (len(_maps(one)) + extra),
+        lambda part, one: _attention(part, one, images),
     )
+    caption = (
+        "Grad-CAM for the class that each output predicts, of test images that were drawn by a seeded rule, with the "
+        f"first seed. Bright is important. {'The first row has the images. ' * extra}Maps have the resolution of the "
+        "deepest features and are enlarged."
+    )
+    alt = "Rows of Grad-CAM maps. Mean area under the insertion curve: "
+    return Picture(figure, caption, alt + " ".join(_means(one, "insertion") for one in drawn), name)
 
 
 def _maps(drawing):
@@ -103,9 +133,18 @@ def _attention(part, drawing, images):
         line[0].set_ylabel(name, rotation=0, ha="right", va="center")
 
 
-def embedding(drawn):
+def embedding(drawn, name):
     """Where t-SNE puts the features of the test images, a panel a method; colours are classes.  Of seed 0."""
-    return _stacked([one for one in drawn if _coordinates(one)], 9, lambda drawing: 3.5, _embedding)
+    drawn = [one for one in drawn if _coordinates(one)]
+    if not drawn:
+        return None
+    caption = (
+        "t-SNE of the features before the last layer: test images of classes that were drawn by a seeded rule, with "
+        "seed 0. Colours are classes; with so many, similar colours mean nothing."
+    )
+    alt = "Clouds of points coloured by class, a panel a method. Mean silhouette: "
+    alt += " ".join(_means(one, "silhouette") for one in drawn)
+    return Picture(_stacked(drawn, 9, lambda _: 3.5, _embedding), caption, alt, name)
 
 
 def _coordinates(drawing):
@@ -119,6 +158,6 @@ def _embedding(part, drawing):
     for axes, (method, (points, labels)) in zip(
         part.subplots(1, len(own), squeeze=False).flat, own.items(), strict=True
     ):
-        axes.scatter(*points.T, c=labels, s=4, cmap="turbo", linewidths=0)
+        axes.scatter(*points.T, c=labels, s=4, cmap="turbo", linewidths=0, rasterized=True)
         axes.set(title=method, xticks=[], yticks=[])
         axes.set_aspect("equal", "datalim")
