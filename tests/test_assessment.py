@@ -6,7 +6,7 @@ import fastjsonschema
 import pytest
 
 from skdcore.study import assessment
-from skdcore.study.assessment import assess, write
+from skdcore.study.assessment import assess, read, write
 from skdcore.study.claims import claims, judge
 from skdcore.study.experiments import RESULTS, deciding, regime
 
@@ -60,3 +60,14 @@ def test_another_form_is_refused(change):
     assessment.FORM({"claims": [claim | {"verdicts": [row]}], "families": {}})
     with pytest.raises(fastjsonschema.JsonSchemaValueException):
         assessment.FORM({"claims": [claim | {"verdicts": [row | change]}], "families": {}})
+
+
+def test_what_was_written_is_read_and_another_file_is_refused(ran):
+    results = ran("full", vanilla=VANILLA, drg=DRG, ls=VANILLA)
+    with pytest.raises(FileNotFoundError, match="claims.json is missing; python -m skdcore.study pages"):
+        read(results)
+    write(results)
+    assert read(results) == assess(results)
+    (results / "claims.json").write_text("{}")
+    with pytest.raises(ValueError, match="claims.json: not an assessment of the claims"):
+        read(results)

@@ -83,3 +83,11 @@ def test_the_committed_page_shows_every_claim_and_the_verdicts_of_the_committed_
         assert part._repr_markdown_() in shown
     summary = claims_page.summary(found)
     assert summary in shown and summary in (ROOT / "book/index.ipynb").read_text()
+
+
+def test_claims_are_retold_with_their_verdicts_and_a_link(ran):
+    found = assess(ran("full", vanilla=VANILLA, drg=DRG, **OTHERS))
+    told = claims_page.retold(found, "drg", "boundary", "label-smoothing").splitlines()
+    assert told[0] == "- DRG improves on plain training, on every network. [`drg`](claims.ipynb): holds in full: 1."
+    assert told[1].endswith("[`boundary`](claims.ipynb): not yet run: 18.")
+    assert told[2].startswith("- This study asks: Is DSR") and "[`label-smoothing`](claims.ipynb): " in told[2]

@@ -72,6 +72,19 @@ def write(results):
     return file
 
 
+def read(results=RESULTS):
+    """What `write` has written there.  Raises FileNotFoundError, or ValueError for a file of another form."""
+    file = Path(results, NAME)
+    try:
+        return FORM(json.loads(file.read_text()))
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"{file} is missing; python -m skdcore.study pages FOLDER --results writes it"
+        ) from None
+    except ValueError as error:
+        raise ValueError(f"{file}: not an assessment of the claims: {error}") from None
+
+
 def _claim(claim, comparisons, results):
     verdicts = comparisons if claim.kind == ACCURACY else [_row(**row) for row in measured(claim, results)]
     texts = {key: getattr(claim, key) for key in ("id", "kind", "says", "asks", "where", "size")}

@@ -118,6 +118,18 @@ def _measurement(row, form):
     }
 
 
+def retold(found, *names):
+    """What the paper claims in some of the claims, what its own numbers say, and our verdicts, as a list with links."""
+    chosen, frame, items = {claim["id"]: claim for claim in found["claims"]}, table_of(found), []
+    for name in names:
+        claim, own = chosen[name], frame[frame["claim"] == name]
+        known = own[~own["verdict"].isin(OPEN)]
+        verdicts = _counts(known if len(known) else own)
+        text = claim["says"] or f"This study asks: {claim['asks']}"
+        items.append(f"- {text} [`{name}`](claims.ipynb): {verdicts}.")
+    return "\n".join(items)
+
+
 def summary(found):
     """The verdicts on the paper's claims of accuracy in the regime nearest to the paper's, and on all others."""
     frame = table_of(found).query("not asked")

@@ -16,7 +16,7 @@ import papermill
 from skdcore.errors import unknown
 from skdcore.records import atomically
 from skdcore.study import assessment
-from skdcore.study.experiments import ROOT, experiment
+from skdcore.study.experiments import ROOT, experiment, experiments
 from skdcore.sweep import sweep
 
 FIRST, LAST = "side_by_side", "index"  # the first leaves a measurement that others show; the last shows all records
@@ -121,11 +121,12 @@ def make(folder, results=None, only=None, root=ROOT):
 
 def _train(pages):
     """Trains the runs of the pages that are an experiment's, so that each page sees the records of all."""
-    runs = {}
+    runs, every = {}, experiments()
     for page in pages:
-        if "seeds" in (given := page.parameters):
+        if page.name in every:
+            given = page.parameters
             asked = {key: given[key] for key in ("dataset", "models", "seeds", "epochs", "precision")}
-            runs.setdefault(page.root / given["results"], []).extend(experiment(page.name).runs(**asked))
+            runs.setdefault(page.root / given["results"], []).extend(every[page.name].runs(**asked))
     for results, missing in runs.items():
         try:
             sweep(missing, results=results)
@@ -160,7 +161,8 @@ def _reason(error):
 
 def picture(file, regime="full"):
     """Draws the README's picture, the gains of Table I in a regime, from the committed records."""
-    from skdcore.study import evidence, experiments, figures
+    from skdcore.study import evidence, figures
+    from skdcore.study.experiments import regime as regime_of
 
-    table, chosen = experiment("table_1"), experiments.regime(regime)
+    table, chosen = experiment("table_1"), regime_of(regime)
     figures.gains({one.title: one.compare(table) for one in evidence.on(table, chosen)}).savefig(file, dpi=120)
