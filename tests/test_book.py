@@ -12,7 +12,6 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
-from browser import PROGRAM, Browser
 
 from skdcore import bench
 from skdcore.study import body, sentences, tables
@@ -47,14 +46,6 @@ def address(site):
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
-
-
-@pytest.fixture(scope="session")
-def browser():
-    if PROGRAM is None:
-        pytest.skip("no Chromium on this machine")
-    with Browser() as opened:
-        yield opened
 
 
 def test_every_page_of_the_contents_is_built(site):

@@ -12,7 +12,7 @@ from skdcore.records import path, read
 from skdcore.study.experiments import ROOT, experiment
 
 TEMPLATES = sorted((ROOT / "notebooks").glob("*.ipynb"))
-READERS = ("index", "claims", "equal_cost", "seeds", "when")  # they train nothing
+READERS = ("index", "claims", "equal_cost", "runs", "seeds", "when")  # they train nothing
 OTHERS = dict.fromkeys(READERS, {}) | {"train_one": {"epochs": 1}, "side_by_side": {"methods": "['kd']", "minutes": 0}}
 DRAWINGS = ("fig_5", "fig_8", "fig_9")  # these train runs of experiments
 EXPERIMENTS = [path.stem for path in TEMPLATES if path.stem not in (*OTHERS, *DRAWINGS)]

@@ -30,7 +30,9 @@ def parser():
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     sub = _add(commands, pages_command, "run the notebooks whose inputs changed")
     sub.epilog = "example: python -m skdcore.study pages book --results results --only table_1 index"
-    sub.add_argument("folder", metavar="FOLDER", help="the book: index.ipynb and experiments/*.ipynb are written here")
+    sub.add_argument(
+        "folder", metavar="FOLDER", help="the book: index.ipynb, experiments/ and _extra/runs/ are written here"
+    )
     sub.add_argument("--results", metavar="DIR", help="folder of this run's records; default: the notebooks' parameter")
     sub.add_argument("--only", metavar="NAME", nargs="+", help="notebooks, such as table_1; default: all")
     sub = _add(commands, picture_command, "draw the README's picture")

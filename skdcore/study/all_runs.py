@@ -1,6 +1,7 @@
 """The page "All runs": a table of every record, to be sorted, filtered and downloaded."""
 
 import html
+from math import nan
 
 import itables
 import pandas
@@ -9,7 +10,8 @@ from IPython.display import HTML
 from skdcore import records
 from skdcore.study.links import run_page
 
-RUN = ["dataset", "model", "method", "epochs", "precision", "seed"]
+RUN = {"method": "method", "dataset": "data set", "model": "network", "epochs": "epochs", "precision": "precision"}
+RUN |= {"seed": "seed"}
 METRICS = {"accuracy": "accuracy, %", "nll": "NLL", "ece": "ECE", "train_accuracy": "training accuracy, %"}
 
 
@@ -18,8 +20,10 @@ def listed(results):
     rows = []
     for record in records.under(results):
         run, final, made = record["run"], record.get("final", {}), record["provenance"]
-        row = {key: run[key] for key in RUN} | {words: final.get(key) for key, words in METRICS.items()}
-        row |= {"minutes": record.get("cost", {}).get("seconds", float("nan")) / 60, "date": made["ended"][:10]}
+        row = {words: run[key] for key, words in RUN.items()} | {
+            words: final.get(key, nan) for key, words in METRICS.items()
+        }
+        row |= {"minutes": record.get("cost", {}).get("seconds", nan) / 60, "date": made["ended"][:10]}
         row |= {"commit": (made.get("commit") or "not recorded")[:12], "state": record["state"]}
         rows.append(row | {"page": run_page(run)})
     return pandas.DataFrame(rows)

@@ -7,7 +7,6 @@ for each data set, in results/labels.
 import io
 from dataclasses import dataclass
 from math import isclose
-from pathlib import Path
 
 import numpy as np
 import pandas
@@ -21,19 +20,19 @@ KEPT = RESULTS / "labels"
 SHOWN = 8  # classes: those that change most
 
 
-def keep(dataset, root=None, kept=KEPT):
+def keep(dataset, root=None):
     """Keeps the test labels and the classes of a data set, and returns the file."""
     _, test = load(dataset, root)
     buffer = io.BytesIO()
     labels = test.labels.numpy().astype(np.min_scalar_type(len(test.classes)))
     np.savez_compressed(buffer, labels=labels, classes=np.array(test.classes))
-    records.atomically(file := Path(kept, f"{dataset}.npz"), buffer.getvalue())
+    records.atomically(file := KEPT / f"{dataset}.npz", buffer.getvalue())
     return file
 
 
-def labels(dataset, kept=KEPT):
+def labels(dataset):
     """The test labels and the classes of a data set; None where they are not kept.  "cifar100(n=50)" has cifar100's."""
-    file = Path(kept, f"{dataset.partition('(')[0]}.npz")
+    file = KEPT / f"{dataset.partition('(')[0]}.npz"
     if not file.exists():
         return None
     with np.load(file) as arrays:
@@ -54,12 +53,12 @@ class Changes:
     classes: dict
 
 
-def changes(runs, vanilla, kept=KEPT):
+def changes(runs, vanilla):
     """The `Changes` from vanilla to a method, over the seeds of which the predictions of both are kept; None without.
 
     Raises ValueError, naming the run, for predictions that do not have the accuracy of their record.
     """
-    known = labels(runs.settings["dataset"], kept)
+    known = labels(runs.settings["dataset"])
     seeds = [seed for seed in runs.finished if _has(runs, seed) and _has(vanilla, seed)] if known else []
     if not seeds:
         return None
