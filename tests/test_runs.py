@@ -95,7 +95,11 @@ def test_what_made_a_run_is_shown_and_what_an_old_record_lacks_is_not_recorded(m
     shown = rows(made(change), "How it was made")
     assert shown["commit"] == ["not recorded", "abc"]
     assert shown["nothing changed since the commit"] == ["not recorded", "no"]
-    assert shown["minutes"] == ["1.0", "1.0"] and shown["hash of the core"] == ["x", "x"]
+    assert (
+        shown["minutes"] == ["1.0", "1.0"]
+        and shown["threads"] == ["1", "1"]
+        and shown["hash of the core"] == ["x", "x"]
+    )
 
 
 def test_curves_hold_the_points_of_the_record_and_say_where_they_end(made, tmp_path):

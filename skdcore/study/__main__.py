@@ -76,8 +76,8 @@ def picture_command(chosen):
 def labels_command(chosen):
     """Keep the classes and the test labels of a data set in results/labels.
 
-    Run pages need them to say which predictions are right.  The accuracy of every record that they
-    are used for is checked against them.
+    Run pages need them to say which predictions are right.  Predictions whose accuracy by them is
+    not that of the run's record are refused; the records themselves hold no labels.
     """
     print(f"kept in {predictions.keep(chosen.dataset, chosen.root)}")
     return 0

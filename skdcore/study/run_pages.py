@@ -89,7 +89,7 @@ def make(folder, *results):
 
 
 def gathered(results):
-    """{path of a page below runs/, without its ending: Runs} of the records under a folder."""
+    """{place: Runs} of the records under a folder."""
     found = defaultdict(dict)
     for record in records.under(results):
         found[_place(record["run"])][record["run"]["seed"]] = record
@@ -97,7 +97,7 @@ def gathered(results):
 
 
 def _place(settings):
-    """The folder of a run's record, in any results folder."""
+    """The folder of a run's record below any results folder, and the path of its page without ".html"."""
     return records.path("", settings).parent
 
 
@@ -140,7 +140,7 @@ def _content(runs, vanilla):
 
 @cache
 def _tables():
-    """{folder of a record: {title of a page: its address from the root}} of the pages that show its runs."""
+    """{place: {title of a page: its address from the root}} of the pages with tables that show a run."""
     found = defaultdict(dict)
     for regime in regimes().values():
         for name, one in experiments().items():
@@ -170,7 +170,9 @@ def _minutes(record):
 
 def _fact(value):
     """A value of a record as a text."""
-    return {None: NOT_RECORDED, True: "yes", False: "no"}.get(value, str(value))
+    if value is None:
+        return NOT_RECORDED
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
 
 
 def command(run):
