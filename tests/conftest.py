@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from browser import PROGRAM, Browser
 from PIL import Image
 
 import skdcore.data
@@ -133,6 +134,14 @@ def folder(tmp_path_factory):
                 pixels = chance.integers(0, 128, (32 + i, 36, 3), dtype=np.uint8) + np.uint8(100 * label)
                 Image.fromarray(pixels).save(top / part / name / f"{i}.{('png', 'jpg', 'bmp')[i % 3]}")
     return top
+
+
+@pytest.fixture(scope="session")
+def browser():
+    if PROGRAM is None:
+        pytest.skip("no Chromium on this machine")
+    with Browser() as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -33,9 +33,9 @@ def test_the_overview_counts_verdicts_in_the_regimes_that_ran_and_elsewhere(ran)
     assert list(shown.frame) == ["claim", "full", "elsewhere", "what the paper says", "its size", "its own cells"]
     frame = shown.frame.set_index("claim")
     assert list(frame.index) == [f"`{name}`" for name in IDS]
-    assert frame.loc["`drg`", ["full", "elsewhere"]].tolist() == ["holds in full: 1", ""]
-    assert frame.loc["`byot-hours`", ["full", "elsewhere"]].tolist() == ["", "not yet measured: 1"]
-    assert frame.loc["`least-storage`", "elsewhere"] == "reproduced: 10, contradicted: 5"
+    assert frame.loc["`drg`", ["full", "elsewhere"]].tolist() == ["holds in full (1)", ""]
+    assert frame.loc["`byot-hours`", ["full", "elsewhere"]].tolist() == ["", "not yet measured (1)"]
+    assert frame.loc["`least-storage`", "elsewhere"] == "reproduced (10), contradicted (5)"
 
 
 def test_what_is_not_accuracy_has_a_tab_for_each_kind_that_was_measured_and_a_sentence_for_the_others(ran):
@@ -88,6 +88,6 @@ def test_the_committed_page_shows_every_claim_and_the_verdicts_of_the_committed_
 def test_claims_are_retold_with_their_verdicts_and_a_link(ran):
     found = assess(ran("full", vanilla=VANILLA, drg=DRG, **OTHERS))
     told = claims_page.retold(found, "drg", "boundary", "label-smoothing").splitlines()
-    assert told[0] == "- DRG improves on plain training, on every network. [`drg`](claims.ipynb): holds in full: 1."
-    assert told[1].endswith("[`boundary`](claims.ipynb): not yet run: 18.")
+    assert told[0] == "- DRG improves on plain training, on every network. [`drg`](claims.ipynb): holds in full (1)."
+    assert told[1].endswith("[`boundary`](claims.ipynb): not yet run (18).")
     assert told[2].startswith("- This study asks: Is DSR") and "[`label-smoothing`](claims.ipynb): " in told[2]

@@ -12,7 +12,7 @@ from skdcore.records import path, read
 from skdcore.study.experiments import ROOT, experiment
 
 TEMPLATES = sorted((ROOT / "notebooks").glob("*.ipynb"))
-READERS = ("index", "claims", "equal_cost", "fig_3", "fig_4", "seeds", "when")  # they train nothing
+READERS = ("index", "claims", "equal_cost", "fig_3", "fig_4", "runs", "seeds", "when")  # they train nothing
 RETOLD = dict.fromkeys(("results", "discussion", "conclusion"), {"results": "results"})  # from the committed claims
 OTHERS = (
     RETOLD

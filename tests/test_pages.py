@@ -7,8 +7,9 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from skdcore.study import assessment, pages
+from skdcore.study import assessment, pages, run_pages
 from skdcore.study.__main__ import main
+from skdcore.study.experiments import RESULTS
 from skdcore.study.pages import Page, make
 
 pytestmark = pytest.mark.filterwarnings("default")  # nbclient, jupyter_client and tornado warn of each other
@@ -181,8 +182,9 @@ def test_an_unknown_notebook_is_refused_and_the_near_one_is_named(root, tmp_path
 def test_the_exit_status_says_whether_a_notebook_failed(monkeypatch, failed, status):
     asked = []
     monkeypatch.setattr(pages, "make", lambda *given: asked.append(given) or failed)
+    monkeypatch.setattr(run_pages, "make", lambda *given: asked.append(given) or 0)
     assert main(["pages", "book", "--results", "results", "--only", "table_1", "index"]) == status
-    assert asked == [("book", "results", ["table_1", "index"])]
+    assert asked == [("book", "results", ["table_1", "index"]), ("book", RESULTS, "results")]
 
 
 def test_bad_input_is_one_line_on_stderr_and_exits_2(capsys):
@@ -190,7 +192,7 @@ def test_bad_input_is_one_line_on_stderr_and_exits_2(capsys):
     assert capsys.readouterr().err.startswith("skdcore.study: unknown notebook 'table_7'; did you mean table_")
 
 
-@pytest.mark.parametrize("command", ["pages", "picture"])
+@pytest.mark.parametrize("command", ["pages", "picture", "labels"])
 def test_every_command_has_help_that_says_what_it_does(command, capsys):
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])

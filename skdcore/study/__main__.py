@@ -1,11 +1,14 @@
-"""The command line of the study: python -m skdcore.study pages | picture."""
+"""The command line of the study: python -m skdcore.study pages | picture | labels."""
 
 import argparse
 import inspect
 import sys
 
 from skdcore.errors import Stopped
-from skdcore.study import pages
+from skdcore.study import pages, predictions, run_pages
+from skdcore.study.experiments import RESULTS, ROOT
+
+OWN = ROOT / "_build/results"  # the notebooks' parameter
 
 
 def main(arguments=None):
@@ -27,11 +30,16 @@ def parser():
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     sub = _add(commands, pages_command, "run the notebooks whose inputs changed")
     sub.epilog = "example: python -m skdcore.study pages book --results results --only table_1 index"
-    sub.add_argument("folder", metavar="FOLDER", help="the book: index.ipynb and experiments/*.ipynb are written here")
+    sub.add_argument(
+        "folder", metavar="FOLDER", help="the book: index.ipynb, experiments/ and _extra/runs/ are written here"
+    )
     sub.add_argument("--results", metavar="DIR", help="folder of this run's records; default: the notebooks' parameter")
     sub.add_argument("--only", metavar="NAME", nargs="+", help="notebooks, such as table_1; default: all")
     sub = _add(commands, picture_command, "draw the README's picture")
     sub.add_argument("file", metavar="FILE", help="such as book/figures/table_1_small.png")
+    sub = _add(commands, labels_command, "keep the test labels of a data set")
+    sub.add_argument("dataset", help="such as cifar100")
+    sub.add_argument("--root", help="folder that holds the data set's files")
     return top
 
 
@@ -53,13 +61,26 @@ def pages_command(chosen):
     what it was made from: its notebook and parameters, the code, study.yml, and the records.
     While these are the same, the notebook is not run again; delete a page to have it made anew.
     If a notebook fails, its old page stays, the other pages are made, and the exit status is 1.
+    Then the run pages are written, from the committed records and from this run's.
     """
-    return int(bool(pages.make(chosen.folder, chosen.results, chosen.only)))
+    failed = pages.make(chosen.folder, chosen.results, chosen.only)
+    print(f"{'run pages':14} {run_pages.make(chosen.folder, RESULTS, chosen.results or OWN)}")
+    return int(bool(failed))
 
 
 def picture_command(chosen):
     """Draw the README's picture: the gains of Table I on all of CIFAR-100, from the committed records."""
     pages.picture(chosen.file)
+    return 0
+
+
+def labels_command(chosen):
+    """Keep the classes and the test labels of a data set in results/labels.
+
+    Run pages need them to say which predictions are right.  Predictions whose accuracy by them is
+    not that of the run's record are refused; the records themselves hold no labels.
+    """
+    print(f"kept in {predictions.keep(chosen.dataset, chosen.root)}")
     return 0
 
 

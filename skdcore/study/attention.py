@@ -6,6 +6,8 @@ what the network uses, the faster the probability of the predicted class falls w
 order (deletion), and the faster it rises when they are added in it (insertion).
 """
 
+import warnings
+
 import torch
 
 from skdcore.data import load
@@ -64,7 +66,9 @@ def outputs(net, method):
 
 def grad_cam(forward, layer, x, target):
     """Grad-CAM [36] of a class, (B, 1, h, w), divided by its largest value: 0 to 1."""
-    from captum.attr import LayerGradCam
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # in a notebook, tqdm asks for ipywidgets
+        from captum.attr import LayerGradCam
 
     maps = LayerGradCam(forward, layer).attribute(x, target=target, relu_attributions=True).detach()
     return maps / maps.amax(dim=(1, 2, 3), keepdim=True).clamp(min=1e-12)

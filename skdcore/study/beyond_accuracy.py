@@ -8,6 +8,7 @@ import numpy as np
 import pandas
 
 from skdcore import records
+from skdcore.study import links
 from skdcore.study.display import Table, Tabs
 from skdcore.study.evidence import on
 from skdcore.study.experiments import BASELINE, RESULTS, experiment, regimes
@@ -82,4 +83,5 @@ def _table(evidence, frame, label):
     )
     caption = f"Calibration and disagreement, {evidence.title}: means over n seeds. Scaled: after temperature scaling. "
     caption += "The last column compares a method with vanilla of the same seed, and vanilla with its own other seeds."
-    return Table(pandas.DataFrame(columns), caption, label)
+    to_runs = dict.fromkeys(COLUMNS.values(), links.to_runs(evidence.runs, frame["method"]))
+    return Table(pandas.DataFrame(columns), caption, label, to_runs)

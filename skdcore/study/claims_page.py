@@ -53,7 +53,7 @@ def overview(found):
 
 def _counts(rows):
     counts = rows["verdict"].value_counts(sort=False)
-    return ", ".join(f"{verdict}: {count}" for verdict, count in counts.items())
+    return ", ".join(f"{verdict} ({count})" for verdict, count in counts.items())
 
 
 def tabs(found):

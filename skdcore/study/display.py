@@ -11,19 +11,29 @@ from io import BytesIO
 import matplotlib
 import matplotlib.pyplot as plt
 
+from skdcore.study.links import to_sections
+
 
 class Table:
-    """A frame of texts that Jupyter shows as HTML and the book as a numbered table `name` with a caption."""
+    """A frame of texts that Jupyter shows as HTML and the book as a numbered table `name` with a caption.
 
-    def __init__(self, frame, caption, name):
-        self.frame, self.caption, self.name = frame, " ".join(caption.split()), name
+    In the book the methods of a column "method" link to their sections, and the cells of a column in `links`, {column:
+    addresses from the site's root}, to their runs.  The pages with tables are those in experiments/.
+    """
+
+    def __init__(self, frame, caption, name, links=None):
+        self.frame, self.caption, self.name, self.links = frame, " ".join(caption.split()), name, links or {}
 
     def _repr_html_(self):
         return f"<p>{html.escape(self.caption)}</p>" + self.frame.to_html(index=False)
 
     def _repr_markdown_(self):
-        frame = self.frame.rename(columns=_cell).map(_cell)
-        body = frame.to_markdown(index=False, disable_numparse=True)
+        frame = self.frame.map(_cell)
+        for column, addresses in self.links.items():
+            frame[column] = [_linked(*pair) for pair in zip(frame[column], addresses, strict=True)]
+        if "method" in frame:
+            frame["method"] = [to_sections(row) or row for row in frame["method"]]
+        body = frame.rename(columns=_cell).to_markdown(index=False, disable_numparse=True)
         return f"::::{{table}} {escaped(self.caption)}\n:name: {self.name}\n\n{body}\n::::"
 
 
@@ -80,6 +90,10 @@ def _html(block):
 def escaped(text):
     """The text with nothing in it that Markdown would take for markup, but for code in backticks."""
     return re.sub(r"`[^`]*`|[\\*_$&<>[\]{}]", lambda m: m[0] if m[0][0] == "`" else "\\" + m[0], text.strip())
+
+
+def _linked(text, address):
+    return f'<a class="run" href="../{address}">{text}</a>' if address else text
 
 
 def _cell(text):

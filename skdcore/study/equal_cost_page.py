@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pandas
 
+from skdcore.study import links
 from skdcore.study.display import Table, Tabs, escaped
 from skdcore.study.equal_cost import LONGER, THRESHOLD, bought, cost, row
 from skdcore.study.evidence import judged, of_regime
@@ -148,4 +149,7 @@ def _table(evidence, shown, gains, known, name):
         f"Differences at equal cost, {evidence.title}, in percentage points. The cost is a step's time over vanilla's; "
     )
     caption += "`vanilla` and `ls` were trained for the epochs that it buys."
-    return Table(pandas.DataFrame(rows), caption, name)
+    frame = pandas.DataFrame(rows)
+    longer = {f"over {plain}": [f"{plain}, {epochs} epochs" for epochs in frame["epochs bought"]] for plain in LONGER}
+    to_runs = {"gain at equal epochs": shown["method"].unique()} | longer
+    return Table(frame, caption, name, {column: links.to_runs(evidence.runs, of) for column, of in to_runs.items()})

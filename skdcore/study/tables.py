@@ -5,7 +5,7 @@ from math import nan
 import pandas
 
 from skdcore import bench
-from skdcore.study import costs
+from skdcore.study import costs, links
 from skdcore.study.display import Table
 from skdcore.study.experiments import BASELINE, MISSING
 from skdcore.study.statistics import LEVEL, MIN_SEEDS
@@ -30,7 +30,8 @@ def accuracies(experiment, evidence, name):
         caption += f"; with fewer than {MIN_SEEDS} seeds they are differences to vanilla's mean at the same seeds"
     filled = table.loc[:, (table != "").any()]
     found = [record for method in experiment.rows for record in evidence.runs.get(method, {}).values()]
-    return Table(filled, f"{caption}. {made(found)}", name)
+    to_runs = {"ours, %": links.to_runs(evidence.runs, frame["method"])}
+    return Table(filled, f"{caption}. {made(found)}", name, to_runs)
 
 
 def printed(experiment, networks, name):
@@ -51,7 +52,8 @@ def finals(found, name):
     frame["method"] = "`" + frame["method"] + "`"
     run = found[0]["run"]
     caption = f"Final metrics on the test split: {run['dataset']}, {run['model']}, seed {run['seed']}. {made(found)}"
-    return Table(frame.round(3).astype(object).fillna("").astype(str), caption, name)
+    to_runs = {"accuracy, %": [links.run_page(record["run"]) for record in found]}
+    return Table(frame.round(3).astype(object).fillna("").astype(str), caption, name, to_runs)
 
 
 def listing(found):

@@ -8,6 +8,7 @@ from math import nan
 
 import pandas
 
+from skdcore.study import links
 from skdcore.study.display import Table, Tabs
 from skdcore.study.evidence import judged, on
 from skdcore.study.experiments import BASELINE, PAPER, RESULTS, deciding
@@ -17,22 +18,26 @@ from skdcore.study.tables import difference
 
 METHODS = "drg", "dsr", "drg+dsr", "dlb", "ls"  # the paper's, its strongest rival, and the plainest regulariser
 TARGET = "resnet18"  # the paper's network that the prediction is about
-COLUMNS = "regime network train test gap method n gain low high baseline verdict".split()
+COLUMNS = "regime network train test gap vanillas method runs n gain low high baseline verdict".split()
 
 
 def measured_gains(experiment, results=RESULTS):
     """A row for each regime, network and one of METHODS that ran beside vanilla: vanilla's gap, and the gain.
 
     `train`, `test` and `gap` are means over vanilla's seeds, NaN if no record of it holds the training accuracy.
+    `vanillas` and `runs` are the addresses of the run pages of vanilla and of the method.
     """
     rows = []
     for regime in deciding():
         for one in on(experiment, regime, results) if regime.serves(experiment) else []:
-            vanilla = {"regime": regime.id, "network": one.network} | _ends(one)
-            for method in METHODS:
+            vanillas, *pages = links.to_runs(one.runs, [BASELINE, *METHODS])
+            vanilla = {"regime": regime.id, "network": one.network, "vanillas": vanillas} | _ends(one)
+            for method, page in zip(METHODS, pages, strict=True):
                 few = pairs(one.accuracies.get(method, {}), one.accuracies.get(BASELINE, {}))
                 if few.n:
-                    rows.append(vanilla | {"method": method, "n": few.n} | judged(one.gains[0].get(method), few))
+                    rows.append(
+                        vanilla | {"method": method, "runs": page, "n": few.n} | judged(one.gains[0].get(method), few)
+                    )
     return pandas.DataFrame(rows, columns=COLUMNS)
 
 
@@ -79,6 +84,7 @@ def predictions(experiment, found):
 
 def gains(found):
     """The table of the `measured_gains`, and a sentence on the regimes that are missing in it or in the figure."""
+    found = found.sort_values("gap", kind="stable")
     rows = [
         {
             "regime": f"`{one.regime}`, {one.network}",
@@ -88,7 +94,7 @@ def gains(found):
             "gain over vanilla": difference(one),
             "n": str(one.n),
         }
-        for one in found.sort_values("gap", kind="stable").itertuples()
+        for one in found.itertuples()
     ]
     caption = (
         "Vanilla's gap between training and test accuracy, and gains over it, in percentage points. Intervals and "
@@ -97,7 +103,8 @@ def gains(found):
     absent = not_run([regime.id for regime in deciding() if regime.id not in set(found["regime"])])
     unknown = ", ".join(f"`{name}`" for name in found.loc[found["gap"].isna(), "regime"].unique())
     unknown = unknown and f"No record of vanilla holds its training accuracy yet, so there is no gap: {unknown}."
-    table = [Table(pandas.DataFrame(rows), caption, "tab-when")] if rows else []
+    to_runs = {"vanilla, training / test, %": found["vanillas"], "n": found["runs"]}
+    table = [Table(pandas.DataFrame(rows), caption, "tab-when", to_runs)] if rows else []
     return Tabs({"": table} if rows else {}, " ".join(filter(None, [unknown, absent])))
 
 

@@ -1,0 +1,40 @@
+"""The page "All runs": a table of every record, to be sorted, filtered and downloaded."""
+
+import html
+from math import nan
+
+import itables
+import pandas
+from IPython.display import HTML
+
+from skdcore import records
+from skdcore.study.links import run_page
+
+RUN = {"method": "method", "dataset": "data set", "model": "network", "epochs": "epochs", "precision": "precision"}
+RUN |= {"seed": "seed"}
+METRICS = {"accuracy": "accuracy, %", "nll": "NLL", "ece": "ECE", "train_accuracy": "training accuracy, %"}
+
+
+def listed(results):
+    """A row for each record under a folder: its run, metrics, minutes, date, commit and state."""
+    rows = []
+    for record in records.under(results):
+        run, final, made = record["run"], record.get("final", {}), record["provenance"]
+        row = {words: run[key] for key, words in RUN.items()} | {
+            words: final.get(key, nan) for key, words in METRICS.items()
+        }
+        row |= {"minutes": record.get("cost", {}).get("seconds", nan) / 60, "date": made["ended"][:10]}
+        row |= {"commit": (made.get("commit") or "not recorded")[:12], "state": record["state"]}
+        rows.append(row | {"page": run_page(run)})
+    return pandas.DataFrame(rows)
+
+
+def table(results):
+    """The rows of `listed` as a table in which each run links to its page; it needs no network."""
+    frame = listed(results).round({"accuracy, %": 2, "NLL": 4, "ECE": 4, "training accuracy, %": 2, "minutes": 1})
+    texts = frame.select_dtypes(exclude="number").columns
+    frame[texts] = frame[texts].map(html.escape)
+    addresses = frame.pop("page")
+    frame["method"] = [f'<a href="../{page}">{name}</a>' for page, name in zip(addresses, frame["method"], strict=True)]
+    options = {"classes": "display compact nowrap", "buttons": ["csvHtml5"], "paging": False, "scrollX": True}
+    return HTML(itables.to_html_datatable(frame, table_id="runs", allow_html=True, showIndex=False, **options))
