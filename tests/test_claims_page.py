@@ -65,7 +65,7 @@ def test_the_summary_is_that_of_the_nearest_regime_with_a_verdict_and_of_all_oth
     text = claims_page.summary(assess(ran("full", vanilla=VANILLA, drg=DRG, dsr=[75.0, 75.1, 75.4])))
     assert text.startswith(f"**The paper's claims in the regime `full`** ({regime('full').text}). Verdicts on 22")
     assert "holds in full (1: `drg`), fails in full (1: `dsr`)" in text and "not yet run (20)" in text
-    assert "Beyond accuracy, by verdict: `falling-variance`: holds in full: 2, fails in full: 2; " in text
+    assert "Beyond accuracy, by verdict: `falling-variance`: holds in full (2), fails in full (2); " in text
 
 
 def test_a_question_of_this_study_counts_as_no_claim(ran):

@@ -525,7 +525,7 @@ def test_a_folder_trains(folder, tmp_path):
     run = Run(f"folder:{folder}", "resnet10_w16", "drg+dsr", epochs=2)
     record = train(run, "cpu", results=tmp_path, progress=False)
     assert record["state"] == "finished" and record["run"]["batch"] == 12, "a batch is no larger than the data"
-    assert len(files(tmp_path)) == 4, "record, weights, logits and scores of the images"
+    assert len(files(tmp_path)) == 5, "record, weights, those of the exit, logits and scores of the images"
 
 
 def indices(seed, n, labels):

@@ -228,7 +228,7 @@ def test_the_finding_of_figure_9_follows_the_silhouette(shift, word):
 def test_pages_and_pictures_are_made_of_a_drawing(figure, drawing):
     drawn = [drawing(figure), drawing(figure, (1,))]
     shown = drawings.page(figure, [drawn[0]])._repr_markdown_()
-    assert all(f"`{method}`" in shown for method in figure.METHODS)
+    assert all(f"[`{term}`](#method-{term})" in shown for method in figure.METHODS for term in method.split("+"))
     draws = {
         confidence: [pictures.ranked, pictures.reliability],
         attention: [pictures.attention],

@@ -90,7 +90,7 @@ def test_regimes_on_one_side_predict_nothing_and_the_page_says_so():
 
 def test_three_seeds_on_both_sides_give_a_prediction(fitted):
     fitted("full", 3, drg=DRG, ls=VANILLA[::-1])
-    results = fitted("tenth", 60, drg=DRG)
+    results = fitted("tenth", 45, drg=DRG)
     found = when.measured_gains(TABLE_1, results)
     gains = [of_regime(regime(name), results)[0].gains[0]["drg"] for name in ("full", "tenth")]
     drg = when.predictions(TABLE_1, found).set_index("method").loc["drg"]
