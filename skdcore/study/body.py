@@ -1,5 +1,8 @@
 """The body of an experiment's page: what its notebook shows beside its text."""
 
+import json
+import shlex
+
 from skdcore.study import sentences, tables
 from skdcore.study.display import Tabs
 from skdcore.study.evidence import gather, on
@@ -8,7 +11,10 @@ from skdcore.sweep import sweep
 
 
 class Body(Tabs):
-    """Tables and sentences of an experiment, under tabs; `frames` and `runs` {title: ..} are for the figures."""
+    """Tables and sentences of an experiment, under tabs; `frames` and `runs` {title: ..} are for the figures.
+
+    `finding` is the experiment in a sentence: what the last of the gathered, the nearest to the paper's, says.
+    """
 
     def __init__(self, chosen, gathered, tabs, after=""):
         super().__init__(tabs, after)
@@ -17,6 +23,8 @@ class Body(Tabs):
         self.runs = {
             one.title: {method: one.runs[method] for method in chosen.rows if method in one.runs} for one in gathered
         }
+        compared = [title for title, frame in self.frames.items() if frame["gain"].notna().any()]
+        self.finding = f"**{compared[-1]}:** {sentences.verdicts(self.frames[compared[-1]])}" if compared else after
 
 
 def committed(name, results=RESULTS):
@@ -49,7 +57,15 @@ def trained(name, dataset, models, seeds, epochs, precision, root, results, sche
     runs = chosen.runs(dataset, models, seeds, epochs, precision)
     gathered = gather(sweep(runs, root=root, results=results, scheduler=scheduler), "this run")
     tabs = {one.network: _blocks(chosen, one, f"{name}-run-{one.network}") for one in gathered}
-    return Body(chosen, gathered, tabs)
+    given = {"dataset": dataset, "models": models, "seeds": seeds, "epochs": epochs, "precision": precision}
+    return Body(chosen, gathered, tabs, again(name, given | {"root": root}))
+
+
+def again(name, given):
+    """The command that makes a page again with the parameters that it was given, as Markdown."""
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in given.items()}
+    options = " ".join(f"-p {key} {shlex.quote(texts[key])}" for key, value in given.items() if value is not None)
+    return f"Run this yourself:\n\n```bash\npapermill notebooks/{name}.ipynb OUT.ipynb {options}\n```"
 
 
 def _blocks(chosen, one, name):

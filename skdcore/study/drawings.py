@@ -14,6 +14,7 @@ import numpy as np
 from skdcore import records
 from skdcore.data import load_run
 from skdcore.state import save_arrays
+from skdcore.study.body import again
 from skdcore.study.display import Tabs
 from skdcore.study.experiments import MINIATURE, RESULTS, regime
 from skdcore.sweep import sweep
@@ -32,6 +33,7 @@ class Drawing:
     about: dict
     weights: dict
     arrays: dict
+    again: str = ""  # the command that makes its page, where a notebook drew it
 
     @property
     def title(self):
@@ -91,7 +93,10 @@ def draw(figure, runs, root=None, results=RESULTS, scheduler=None):
 def trained(figure, dataset, model, seeds, epochs, precision, root, results, scheduler):
     """The `Drawing` of a figure's own METHODS, on one data set and network."""
     runs = [Run(dataset, model, method, seed, epochs, precision) for seed in seeds for method in figure.METHODS]
-    return draw(figure, runs, root, results, scheduler)
+    drawing = draw(figure, runs, root, results, scheduler)
+    given = {"dataset": dataset, "model": model, "seeds": seeds, "epochs": epochs, "precision": precision, "root": root}
+    drawing.again = again(figure.FIGURE, given)
+    return drawing
 
 
 def committed(figure, results=RESULTS):
@@ -100,9 +105,9 @@ def committed(figure, results=RESULTS):
     return [one for one in there if one.about["dataset"] != regime(MINIATURE).dataset]
 
 
-def page(figure, drawn):
-    """What drawings show in words and tables: a tab each."""
-    return Tabs({one.title: figure.shown(one) for one in drawn}, "" if drawn else "**Not yet run** on photographs.")
+def page(figure, drawn, after=""):
+    """What drawings show in words and tables, a tab each, and a text after them."""
+    return Tabs({one.title: figure.shown(one) for one in drawn}, after if drawn else "**Not yet run** on photographs.")
 
 
 def write(file, drawing):

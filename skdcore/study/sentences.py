@@ -1,11 +1,15 @@
 """What the records say, in words: the sentences of the pages, as Markdown."""
 
+from contextlib import suppress
+
 import pandas
 
+from skdcore.study import equal_cost
 from skdcore.study.evidence import FEW, PROPOSED, nearest, on
-from skdcore.study.experiments import BASELINE, MINIATURE, MISSING, RESULTS, regimes
+from skdcore.study.experiments import BASELINE, MINIATURE, MISSING, RESULTS, deciding, regimes
 from skdcore.study.statistics import BETTER, LEVEL, MARGIN, MIN_SEEDS, NO_GAIN, UNDECIDED, WORSE, bonferroni, unequal
 
+OVERFITS = 10  # percentage points of training accuracy over test accuracy
 PERCENT = f"{100 * LEVEL:g} %"
 HEADS = {
     BETTER: "Better than vanilla",
@@ -72,40 +76,59 @@ def family(evidence, contrasts, number, c):
 
 
 def answer(experiment, results=RESULTS):
-    """Does it work?  The first words of the book, from the regime that is `nearest`."""
+    """What was found at the best evidence, how sure that is, and what is not yet run: the first words of the book."""
     regime, there = nearest(experiment, results)
+    missing = not_run([one.id for one in reversed(deciding()) if not on(experiment, one, results)])
     if not there:
-        return f"**Not known yet.** None of the paper's methods has {MIN_SEEDS} seeds."
+        return f"**Not known yet.** None of the paper's methods has {MIN_SEEDS} seeds. {missing}".strip()
     frame = pandas.concat([one.compare(experiment).assign(network=one.network) for one in there])
-    frame = frame[frame["low"].notna()]
-    ours, others = (frame[frame["method"].isin(PROPOSED) == is_ours] for is_ours in (True, False))
+    ours = frame[frame["low"].notna() & frame["method"].isin(PROPOSED)]
     every, better = len(ours) == len(PROPOSED) * len(there), ours["verdict"] == BETTER
     none = every and ours["verdict"].isin([WORSE, NO_GAIN]).all()
-    head = "Yes," if every and better.all() else "In part" if better.any() else HEADS[NO_GAIN] if none else "Not shown"
-    names = ", ".join(f"`{name}`" for name in others.loc[others["verdict"] == BETTER, "method"].unique())
-    found = " ".join(
-        (f"On {one.network}: " if len(there) > 1 else "") + verdicts(ours[ours["network"] == one.network])
-        for one in there
-    )
-    gains = (
-        f"The gains are {_span(ours, 'gain', 'gain')} points and their simultaneous {PERCENT} intervals reach from "
-        f"{_span(ours, 'low', 'high')}; the paper's gains on {ours['paper_network'].iloc[0]} are "
-        f"{_span(ours, 'paper_gain', 'paper_gain')}."
-    )
-    if len(ours) == 1:
-        (row,) = ours.itertuples()
-        gains = (
-            f"The gain is {row.gain:+.2f} points, with a simultaneous {PERCENT} interval from {row.low:+.2f} to "
-            f"{row.high:+.2f}; the paper's gain on {row.paper_network} is {row.paper_gain:+.2f}."
-        )
+    head = "Yes" if every and better.all() else "In part" if better.any() else HEADS[NO_GAIN] if none else "Not shown"
+    found = [_judged(ours[ours["network"] == one.network], one.network * (len(there) > 1)) for one in there]
+    gains = "the true gain lies" if len(ours) == 1 else "the true gains lie"
     return (
-        f"**{head} in the regime `{regime.id}`** ({regime.text}). {found} {gains} Better than vanilla among the other "
-        f"methods: {names or 'none'}."
-    )
+        f"**{head}.** In `{regime.id}`, of the regimes with verdicts the nearest to the paper's ({regime.text}), "
+        f"{'; '.join(found)}. With {ours['n'].min()} seeds, {gains} between {_span(ours, 'low', 'high')} points "
+        f"({PERCENT} intervals, simultaneous over all methods); on {ours['paper_network'].iloc[0]} the paper prints "
+        f"{_span(ours, 'paper_gain', 'paper_gain')}. {missing}"
+    ).strip()
+
+
+def _judged(rows, network):
+    """Methods with their gains under their verdicts, as a clause; it names the network, if given."""
+    parts, words = [], {BETTER: "better than plain training", WORSE: "worse", NO_GAIN: f"{NO_GAIN} points"}
+    for verdict, text in (words | {UNDECIDED: UNDECIDED}).items():
+        names = [f"`{row.method}` ({row.gain:+.2f})" for row in rows[rows["verdict"] == verdict].itertuples()]
+        parts += [f"{text}: {', '.join(names)}"] if names else []
+    return (network and f"on {network} ") + "; ".join(parts)
 
 
 def _span(frame, low, high):
-    return f"{frame[low].min():+.2f} to {frame[high].max():+.2f}"
+    least, most = f"{frame[low].min():+.2f}", f"{frame[high].max():+.2f}"
+    return least if least == most else f"{least} and {most}"
+
+
+def advice(experiment, results=RESULTS):
+    """One line for whoever trains a network like that of the regime that is `nearest`; empty without one."""
+    _, there = nearest(experiment, results)
+    if not there:
+        return ""
+    one = there[0]
+    ends = [(run["curve"]["train"][-1], run["curve"]["test"][-1]) for run in one.runs[BASELINE].values()]
+    train, test = pandas.DataFrame(ends).mean()
+    kind = "overfits" if train - test > OVERFITS else "does not overfit"
+    text = f"**If you train a network that {kind}**, as plain training does there ({train:.0f} % on its augmented "
+    text += f"training images, {test:.0f} % on the test images), "
+    better = [(gain.estimate, method) for method, gain in one.gains[0].items() if gain.low > 0]
+    if not better:
+        return text + "train it plainly: no method is shown to do better yet."
+    gain, method = max(better)
+    text += f"use `{method}`: {gain:+.2f} points"
+    with suppress(ValueError):  # a cost that is not known
+        text += f", for {equal_cost.cost(one.network, method):.2f} times the training time"
+    return f"{text}."
 
 
 def by_regime(experiment, miniature):

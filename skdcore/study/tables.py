@@ -6,10 +6,11 @@ import pandas
 
 from skdcore import bench
 from skdcore.study import costs, links
-from skdcore.study.display import Table
-from skdcore.study.experiments import BASELINE, MISSING
+from skdcore.study.display import Table, Tabs
+from skdcore.study.experiments import BASELINE, MISSING, RESULTS
 from skdcore.study.statistics import LEVEL, MIN_SEEDS
 
+TIMED = "resnet18"  # the network of which the paper prints seconds
 SIMULTANEOUS = f"simultaneous {100 * LEVEL:g} % interval"
 
 
@@ -81,6 +82,12 @@ def step_costs(record, name):
     frame.insert(0, "method", [row if row == bench.USUAL else f"`{row}`" for row in frame.index])
     text = f"{record['model']}, batch 128, 100 classes; the state is in numbers kept, for 50,000 images"
     return Table(frame, f"What a step costs: {text}. {_timed(record)}", name)
+
+
+def timed(experiment, results=RESULTS):
+    """The seconds a step of an experiment from the committed benchmarks of the network that the paper timed."""
+    found = enumerate(bench.kept(results, TIMED))
+    return Tabs({"": [seconds(experiment, record, f"tab-timed-{n}") for n, record in found]})
 
 
 def seconds(experiment, record, name):
