@@ -15,15 +15,19 @@ SIMULTANEOUS = f"simultaneous {100 * LEVEL:g} % interval"
 
 
 def accuracies(experiment, evidence, name):
-    """An experiment's rows on one network: accuracies, gains, intervals and verdicts, beside the paper's numbers."""
+    """An experiment's rows on one network: verdicts, gains, intervals and accuracies, beside the paper's numbers.
+
+    The verdict comes first, as a narrow screen shows only the first columns at once.
+    """
     frame = evidence.compare(experiment)
     rows = [*frame.itertuples()]
-    columns = {"method": "`" + frame["method"] + "`", "the paper, %": frame["paper"].map(_number)}
-    columns |= {"ours, %": [ours(row) for row in rows], "n": frame["n"].astype(str)}
     (vanilla,) = frame.loc[frame["method"] == BASELINE, "mean"]
+    columns = {"method": "`" + frame["method"] + "`", "verdict": frame["verdict"]}
     columns |= {"gain over vanilla": [gain(row, vanilla) for row in rows]}
+    columns |= {SIMULTANEOUS: [interval(row) for row in rows]}
+    columns |= {"ours, %": [ours(row) for row in rows], "n": frame["n"].astype(str)}
+    columns |= {"the paper, %": frame["paper"].map(_number)}
     columns |= {f"the paper's gain, {frame['paper_network'][0]}": [_number(row.paper_gain, "+.2f") for row in rows]}
-    columns |= {SIMULTANEOUS: [interval(row) for row in rows], "verdict": frame["verdict"]}
     table = pandas.DataFrame(columns | {"residual sd": frame["residual"].map(_number)})
     caption = f"{experiment.title}, {evidence.title}: mean ± standard deviation over n seeds, final epoch, whole test "
     caption += "split. Gains are in percentage points"
