@@ -14,7 +14,7 @@ import torch
 
 from skdcore import records
 from skdcore.datasets import DATASETS
-from skdcore.errors import Stopped
+from skdcore.errors import Broken, Stopped
 from skdcore.methods import METHODS
 from skdcore.models import MODELS
 from skdcore.sums import signature
@@ -34,6 +34,9 @@ def main(arguments=None):
     except (Stopped, KeyboardInterrupt) as stopped:
         print(str(stopped) or "interrupted; the same command resumes from the latest checkpoints", file=sys.stderr)
         return STOPPED
+    except Broken as broken:
+        print(f"skdcore: {broken}", file=sys.stderr)
+        return 1
     except (ValueError, OSError) as error:
         print(f"skdcore: {error}", file=sys.stderr)
         return 2

@@ -16,5 +16,9 @@ class Damaged(ValueError):
     """A file beside a record cannot be used: it is incomplete, altered, or of another form; the text names it."""
 
 
+class Broken(Exception):
+    """Runs of a sweep ended in an exception, or took their worker with them; the others were trained."""
+
+
 class Stopped(Exception):
     """The run was asked to stop; its checkpoint is written, and the same call resumes from there."""

@@ -7,15 +7,34 @@ from contextlib import contextmanager
 
 from skdcore.errors import Stopped
 
+ASKED = set()  # the sweeps whose runs were asked to stop, in the process of a Dask worker
+
+
+def ask(sweep):
+    """Asks the runs of a sweep to stop that this process trains or would train."""
+    ASKED.add(sweep)
+
 
 @contextmanager
-def stop_signals(deadline):
+def interrupts():
+    """For a block in a main thread: SIGTERM and SIGHUP are a KeyboardInterrupt, as SIGINT is."""
+    names = (signal.SIGTERM, signal.SIGHUP) if threading.current_thread() is threading.main_thread() else ()
+    before = {name: signal.signal(name, signal.default_int_handler) for name in names}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+
+@contextmanager
+def stop_signals(deadline, sweep=None):
     """Yields a function that gives the reason to stop, or None; `deadline` is a time of the monotonic clock.
 
-    A signal that comes too late for the block to stop raises `Stopped` after it.
+    A signal that comes too late for the block to stop raises `Stopped` after it.  `sweep`: the one that the run is of.
 
-    SIGINT and SIGTERM are reasons where handlers can be set (a main thread); elsewhere, as in a Dask
-    worker, there are only periodic checkpoints.
+    SIGINT and SIGTERM are reasons where handlers can be set (a main thread).  A Dask worker's thread is asked by its
+    sweep.
     """
     caught = []
     names = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
@@ -24,6 +43,8 @@ def stop_signals(deadline):
     def reason():
         if caught:
             return f"stopped by {signal.Signals(caught[0]).name}"
+        if sweep in ASKED:
+            return "its sweep was stopped"
         return "the time budget is used up" if time.monotonic() > deadline else None
 
     try:

@@ -25,7 +25,15 @@ __all__ = ["Run", "train"]
 
 
 def train(
-    run, device=None, root=None, results="results", budget=inf, checkpoint_minutes=1.0, progress=True, eager=False
+    run,
+    device=None,
+    root=None,
+    results="results",
+    budget=inf,
+    checkpoint_minutes=1.0,
+    progress=True,
+    eager=False,
+    sweep=None,
 ):
     """Trains the run and returns its record; a record that is there already is returned as it is.
 
@@ -33,6 +41,7 @@ def train(
     had: bit for bit on a CPU.  Checkpoints are written every `checkpoint_minutes`, and on SIGINT, SIGTERM or
     when `budget` seconds are over; then `Stopped` is raised.  A loss that is not finite ends the run with a
     record whose state is "failed".  On CUDA the step is captured and replayed (capture.py) unless `eager`.
+    `sweep` names the sweep that may ask the run to stop.
     Bad arguments raise ValueError and write nothing.
     """
     device, deadline = usable(device), time.monotonic() + budget
@@ -44,7 +53,7 @@ def train(
             line.show(f"{outcome(record)} (recorded before, so not trained again)")
         return record
     taught_by, made = {}, {"data_sha256": data_sha256}
-    how = {"progress": progress, "eager": eager, "checkpoint_minutes": checkpoint_minutes}
+    how = {"progress": progress, "eager": eager, "checkpoint_minutes": checkpoint_minutes, "sweep": sweep}
     for name in teachers(run.method):
         how["budget"] = deadline - time.monotonic()
         taught_by[name], weights = trained_network(replace(run, method=name), device, root, results, **how)
@@ -52,7 +61,7 @@ def train(
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     training = Training(settings, *splits, device, taught_by, eager)
-    with kernels(), stop_signals(deadline) as stop, Line(progress) as line, records.lock(file, stop, line):
+    with kernels(), stop_signals(deadline, sweep) as stop, Line(progress) as line, records.lock(file, stop, line):
         if record := records.find(results, settings, data_sha256):  # another worker was faster
             return record
         training.state.provenance |= made

@@ -12,7 +12,7 @@ from conftest import files, timeless
 
 from skdcore import records
 from skdcore import sweep as module
-from skdcore.errors import Stopped
+from skdcore.errors import Broken, Stopped
 from skdcore.sweep import sweep
 from skdcore.train import Run, train
 
@@ -75,8 +75,14 @@ def test_a_cell_whose_worker_is_killed_is_ended_by_another(runs, tmp_path):
 
 
 class Future:
-    def __init__(self, value):
-        self.result = lambda: value
+    def __init__(self, function, run, options):
+        self.key, self.status = str(run), "finished"
+        try:
+            value = function(run, **options)
+            self.result = lambda: value
+        except Exception as error:
+            self.status, caught = "error", error
+            self.exception = lambda: caught
 
 
 class Here:
@@ -89,10 +95,7 @@ class Here:
         pass
 
     def map(self, function, runs, pure, **options):
-        return [Future(function(run, **options)) for run in runs]
-
-    def gather(self, futures):
-        return [future.result() for future in futures]
+        return [Future(function, run, options) for run in runs]
 
     def nthreads(self):
         return {"here": 1}
@@ -109,6 +112,108 @@ def here(monkeypatch):
 def test_a_failed_cell_is_a_record_and_does_not_keep_the_others_from_being_trained(tiny, here, tmp_path):
     runs = [Run(tiny, "resnet10_w16", name) for name in ("dsr(beta=1e38)", "vanilla")]
     assert [r["state"] for r in sweep(runs, results=tmp_path, device="cpu")] == ["failed", "finished"]
+
+
+def test_a_run_that_breaks_is_named_and_does_not_keep_the_others_from_being_trained(tiny, here, tmp_path, capsys):
+    runs = [Run(tiny, "resnet10_w16", "vanilla", seed) for seed in range(3)]
+    records.path(tmp_path, runs[1].settings()).with_suffix(".weights.pt").mkdir(parents=True)
+    with pytest.raises(
+        Broken, match=r"1 of 3 runs broke, the others went on: tiny .* seed 1: IsADirectoryError: .*0?1"
+    ):
+        sweep(runs, results=tmp_path, device="cpu")
+    assert "2 of 3 runs done" in capsys.readouterr().err
+    assert [record["run"]["seed"] for record in records.under(tmp_path)] == [0, 2]
+
+
+def test_a_run_that_kills_its_workers_is_named_in_plain_words():
+    from distributed import KilledWorker
+
+    assert module._reason(KilledWorker("task", "worker", 3)) == "its worker died, three times and more"
+    assert module._reason(ValueError("a\nb")) == "ValueError: a b"
+
+
+def test_a_worker_that_dies_while_it_starts_is_started_again():
+    tries = []
+
+    def make(**_):
+        tries.append(1)
+        if len(tries) < 3:
+            raise RuntimeError("Nanny failed to start.")
+        return "a client"
+
+    assert module._started(make, 2) == "a client" and len(tries) == 3
+    tries.clear()
+    with pytest.raises(RuntimeError, match="Nanny"):
+        module._started(make, 2, tries=2)
+
+
+SWEEP = """
+import sys
+from skdcore.__main__ import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.fixture
+def sweeping(folder, python, tmp_path):
+    """Starts a sweep of two long runs in a session of its own; gives the process and all that it started."""
+    import psutil
+
+    def sweeping(when):
+        given = ["--dataset", f"folder:{folder}", "--model", "resnet10_w16", "--method", "vanilla", "--seed", 0, 1]
+        given += ["--epochs", 4000, "--device", "cpu", "--results", tmp_path, "--workers", 2]
+        process = python("-c", SWEEP, "sweep", *given, start_new_session=True)
+        end = time.monotonic() + 120
+        while not when(process):
+            assert time.monotonic() < end and process.poll() is None, process.communicate()
+            time.sleep(0.05)
+        return process, psutil.Process(process.pid).children(recursive=True)
+
+    return sweeping
+
+
+def survivors(processes, seconds=10):
+    """Those that still run after some seconds; a zombie does not."""
+    import psutil
+
+    _, left = psutil.wait_procs(processes, seconds)
+    return [process for process in left if process.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_one_signal_stops_a_sweep_at_checkpoints_and_nothing_outlives_it(sweeping, tmp_path, name):
+    process, children = sweeping(lambda _: len(list(tmp_path.rglob("*.lock"))) == 2)
+    time.sleep(1)
+    if name == "SIGINT":  # which a terminal sends to all processes
+        os.killpg(process.pid, signal.SIGINT)
+    else:
+        os.kill(process.pid, signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 3, err
+    assert "2 of 2 runs are not finished" in err and "Traceback" not in err
+    assert len(list(tmp_path.rglob("*.checkpoint.pt"))) == 2
+    assert survivors(children) == []
+
+
+def test_a_second_ctrl_c_ends_at_once(sweeping, tmp_path):
+    process, children = sweeping(lambda _: len(list(tmp_path.rglob("*.lock"))) == 2)
+    os.killpg(process.pid, signal.SIGINT)
+    time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGINT)
+    began = time.monotonic()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 3 and "Traceback" not in err
+    assert time.monotonic() - began < 20
+    assert survivors(children) == []
+
+
+def test_ctrl_c_while_workers_start_stops_too(sweeping, tmp_path):
+    import psutil
+
+    process, _ = sweeping(lambda process: psutil.Process(process.pid).children(recursive=True))
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 3 and "Traceback" not in err, err
 
 
 def test_a_budget_stops_the_cells_and_says_how_many_are_open(tiny, here, tmp_path):
@@ -149,7 +254,7 @@ def test_the_workers_of_this_machine_share_out_its_gpus(monkeypatch, device, use
     monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
     monkeypatch.setattr("distributed.get_worker", lambda: SimpleNamespace(name=5))
     monkeypatch.setattr(module, "train", lambda run, device, **_: device)
-    assert module._train(None, float("inf"), device) == used
+    assert module._train(None, float("inf"), device, "a sweep") == used
 
 
 @pytest.mark.parametrize("workers", [0, -1])
