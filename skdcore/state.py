@@ -125,6 +125,17 @@ def load(file, device="cpu"):
         return torch.load(file, map_location=device, weights_only=True)
 
 
+def load_exits(net, file, device="cpu"):
+    """Gives a network the exits that were kept beside the record `file`; any other exit becomes an identity."""
+    kept = file.with_suffix(".exits.pt")
+    exits = load(kept, device) if kept.exists() else {}
+    for k, ac in enumerate(net.exits, 1):
+        if k in exits:
+            ac.load_state_dict(exits[k])
+        else:
+            net.exits[k - 1] = torch.nn.Identity()
+
+
 @contextmanager
 def readable(file):
     """For a block that reads what `save` wrote: `Damaged`, which names the file, if it cannot be used."""

@@ -16,7 +16,7 @@ from skdcore.methods import build
 from skdcore.models import network
 from skdcore.progress import Line
 from skdcore.run import Run, learning_rate
-from skdcore.state import State, fingerprint, halved, load, save, save_arrays
+from skdcore.state import State, fingerprint, halved, load, load_exits, save, save_arrays
 from skdcore.step import Step
 from skdcore.stop import stop_signals
 from skdcore.sums import teachers
@@ -74,7 +74,9 @@ def train(
 
 
 def trained_network(run, device, root, results, **how):
-    """The network of a run in evaluation mode, and its fingerprint; trained first if there are no weights.
+    """The network of a run in evaluation mode, with the exits that it trained, and its fingerprint.
+
+    It is trained first if there are no weights.
 
     If a record has no weights beside it that it names, as in a fresh clone, the run is trained again, under
     <results>/teachers.  `how` are further keywords of `train`.  Raises ValueError if the run failed, or if the weights
@@ -94,9 +96,7 @@ def trained_network(run, device, root, results, **how):
         raise ValueError(f"{file.with_suffix('.weights.pt')}: not the weights of {file.name}; move both away")
     net = network(run.model, len(data.classes), data.side).to(device)
     net.base.load_state_dict(weights)
-    if (exits := file.with_suffix(".exits.pt")).exists():
-        for k, weights_of_exit in load(exits, device).items():
-            net.exits[k - 1].load_state_dict(weights_of_exit)
+    load_exits(net, file, device)
     return net.eval(), record["provenance"]["weights"]
 
 

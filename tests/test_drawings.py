@@ -11,9 +11,11 @@ from skdcore.data import Data
 from skdcore.measures import calibration_error, predict, scaled, scores
 from skdcore.models import network
 from skdcore.study import attention, confidence, drawings, features, metrics, pictures
+from skdcore.study.experiments import RESULTS
 from skdcore.study.statistics import fit, intervals, over
 from skdcore.train import Run, train, trained_network
 
+LENGTH = "epochs", "precision"
 FIGURES = [confidence, attention, features]
 by_figure = pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.FIGURE)
 
@@ -98,6 +100,18 @@ def test_the_committed_drawings_are_those_of_photographs(drawing, tmp_path):
     assert [one.title for one in drawings.committed(features, tmp_path)] == ["tiny, resnet10_w16, 1 epoch"]
     assert drawings.committed(features, tmp_path / "glyphs") == [] == drawings.committed(features, tmp_path / "none")
     assert "Not yet run" in drawings.page(features, [])._repr_markdown_()
+
+
+def test_the_committed_drawings_are_of_the_networks_of_committed_records():
+    files = sorted((RESULTS / "drawings").rglob("*.npz"))
+    assert files
+    for file in files:
+        drawn = drawings.read(file)
+        for method, seeds in drawn.weights.items():
+            for seed, weights in seeds.items():
+                run = Run(drawn.about["dataset"], drawn.about["model"], method, seed, *map(drawn.about.get, LENGTH))
+                record = records.read(records.path(RESULTS, run.settings()))
+                assert record["provenance"]["weights"] == weights, (file, method, seed)
 
 
 def test_confidence_ranks_the_probabilities_of_each_image(net, split):
@@ -198,6 +212,8 @@ def test_exits_are_kept_beside_the_weights_if_the_method_trains_them(drawing, tm
     net, _ = trained_network(Run(tiny, "resnet10_w16", "drg(k=3)"), "cpu", None, tmp_path)
     for name, tensor in net.exits[2].state_dict().items():
         assert torch.equal(tensor, kept[3][name].to(tensor.dtype)), name
+    assert list(attention.outputs(net, "drg(k=3)")) == ["", "_ac"]
+    assert list(attention.outputs(net, "drg")) == [""], "what was not kept is not drawn"
 
 
 def test_differences_are_those_of_the_linear_model():

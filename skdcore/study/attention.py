@@ -12,6 +12,7 @@ import torch
 
 from skdcore.data import load
 from skdcore.losses import softmax
+from skdcore.models import AuxiliaryClassifier
 from skdcore.study import metrics
 from skdcore.study.evidence import FEW
 from skdcore.study.statistics import MIN_SEEDS, UNDECIDED
@@ -55,11 +56,14 @@ def measure(net, test, run):
 
 
 def outputs(net, method):
-    """{ending of its names: (function from images to logits, its deepest layer)} of the network and of DRG's AC."""
+    """{ending of its names: (function from images to logits, its deepest layer)} of the network and of DRG's AC.
+
+    The AC is left out if its weights were not kept.
+    """
     found = {"": (net, net.blocks[-1])}
     ks = [(keywords_of(t.function) | t.keywords)["k"] for t in parse(method) if t.function.__name__ == "drg"]
-    if ks:
-        k, ac = ks[0], net.exits[ks[0] - 1]
+    if ks and isinstance(ac := net.exits[ks[0] - 1], AuxiliaryClassifier):
+        k = ks[0]
         found["_ac"] = (lambda x: ac(net.features(x)[k - 1])), ac.tower[3 - k]
     return found
 
