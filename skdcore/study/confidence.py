@@ -17,9 +17,9 @@ METHODS = "vanilla", "drg", "dsr", "drg+dsr"
 IMAGES, TOP = 3, 30
 COLUMNS = {"p_true": "p(true class)", "entropy": "entropy, nats", "nll": "NLL, nats", "ece": "ECE"}
 SAID = {
-    "p_true": "the mean probability of the true class",
-    "ece": "the calibration error",
-    "ece_scaled": "the calibration error after temperature scaling",
+    "p_true": "mean probability of the true class",
+    "ece": "calibration error",
+    "ece_scaled": "calibration error after temperature scaling",
 }
 SCALED = {"nll_scaled": "NLL, scaled", "ece_scaled": "ECE, scaled"}
 
@@ -58,9 +58,9 @@ def finding(drawing):
     rows = {metric: metrics.of_method(drawing.values(metric), "drg+dsr") for metric in SAID}
     if None in rows.values():
         return "DRG+DSR did not run beside vanilla."
-    judged = {metric: metrics.judge(row) for metric, row in rows.items()}
-    parts = [f"{words} is {judged[metric]}, {metrics.difference(rows[metric])}" for metric, words in SAID.items()]
-    return f"**DRG+DSR beside plain training:** {'; '.join(parts)}."
+    verdicts = {metric: metrics.judge(row) for metric, row in rows.items()}
+    parts = [f"{words} {metrics.difference(rows[metric])}, {verdicts[metric]}" for metric, words in SAID.items()]
+    return f"**DRG+DSR less plain training:** {'; '.join(parts)}."
 
 
 def shown(drawing):
