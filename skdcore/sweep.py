@@ -1,5 +1,6 @@
 """Many runs on Dask: this machine's slots by default, or a cluster by its scheduler's address."""
 
+import logging
 import os
 import signal
 import time
@@ -159,7 +160,8 @@ def _started(make, workers, tries=3):
     """A client of `workers` new processes; if one dies while it starts, all are started again."""
     for left in reversed(range(tries)):
         try:
-            return make(n_workers=workers, threads_per_worker=1, dashboard_address=":0", memory_limit=None)
+            how = {"dashboard_address": ":0", "memory_limit": None, "silence_logs": logging.CRITICAL}
+            return make(n_workers=workers, threads_per_worker=1, **how)
         except (RuntimeError, OSError, TimeoutError):  # Dask's nanny raises them when its worker does not come up
             if not left:
                 raise
