@@ -14,8 +14,7 @@ from skdcore.data import load
 from skdcore.losses import softmax
 from skdcore.models import AuxiliaryClassifier
 from skdcore.study import metrics
-from skdcore.study.evidence import FEW
-from skdcore.study.statistics import MIN_SEEDS, UNDECIDED
+from skdcore.study.statistics import UNDECIDED
 from skdcore.sums import keywords_of, parse
 
 FIGURE = "fig_8"
@@ -26,7 +25,6 @@ HEADS = {
     metrics.HIGHER: "The maps of DRG show better what its network uses than those of plain training.",
     metrics.LOWER: "The maps of DRG show less well what its network uses than those of plain training.",
     UNDECIDED: "Whether the maps of DRG show better what its network uses than those of plain training is undecided.",
-    FEW: f"With fewer than {MIN_SEEDS} seeds there is no verdict.",
 }
 COLUMNS = {"deletion": "deletion (lower is better)", "insertion": "insertion (higher is better)"}
 
@@ -115,11 +113,7 @@ def values(drawing, metric):
 
 def finding(drawing):
     """Does DRG's map know more of what its network uses than vanilla's does?  The insertion curve decides."""
-    rows = {metric: metrics.of_method(values(drawing, metric), "drg") for metric in COLUMNS}
-    if None in rows.values():
-        return "DRG did not run beside vanilla."
-    numbers = " and ".join(f"{metric} {metrics.difference(row)}" for metric, row in rows.items())
-    return f"**{HEADS[metrics.judge(rows['insertion'])]}** DRG less vanilla: {numbers}."
+    return metrics.finding({name: values(drawing, name) for name in COLUMNS}, "drg", HEADS, "insertion")
 
 
 def shown(drawing):

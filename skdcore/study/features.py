@@ -8,8 +8,7 @@ import numpy as np
 import torch
 
 from skdcore.study import metrics
-from skdcore.study.evidence import FEW
-from skdcore.study.statistics import MIN_SEEDS, UNDECIDED
+from skdcore.study.statistics import UNDECIDED
 
 FIGURE = "fig_9"
 METHODS = "vanilla", "drg", "dsr"
@@ -18,7 +17,6 @@ HEADS = {
     metrics.HIGHER: "DSR separates the classes more clearly than plain training.",
     metrics.LOWER: "DSR separates the classes less clearly than plain training.",
     UNDECIDED: "Whether DSR separates the classes more clearly than plain training is undecided.",
-    FEW: f"With fewer than {MIN_SEEDS} seeds there is no verdict.",
 }
 COLUMNS = {"silhouette": "silhouette", "neighbours": f"accuracy of {NEIGHBOURS} nearest neighbours, %"}
 
@@ -73,11 +71,8 @@ def embedding(x):
 
 def finding(drawing):
     """Does DSR separate the classes more clearly than vanilla?  The silhouette decides."""
-    rows = {metric: metrics.of_method(drawing.values(metric), "dsr") for metric in COLUMNS}
-    if None in rows.values():
-        return "DSR did not run beside vanilla."
-    numbers = " and ".join(f"{COLUMNS[metric]} {metrics.difference(row)}" for metric, row in rows.items())
-    return f"**{HEADS[metrics.judge(rows['silhouette'])]}** DSR less vanilla: {numbers}."
+    values = {words: drawing.values(name) for name, words in COLUMNS.items()}
+    return metrics.finding(values, "dsr", HEADS, COLUMNS["silhouette"])
 
 
 def shown(drawing):

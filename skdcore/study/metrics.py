@@ -75,3 +75,16 @@ def of_method(values, method):
     """The row of one method among the `differences` of a metric; None if it did not run beside vanilla."""
     rows = [row for row in differences(values).itertuples() if row.method == method and not isnan(row.difference)]
     return rows[0] if rows else None
+
+
+def finding(values, method, heads, decides):
+    """What the metrics {words: {method: {seed: value}}} say of a method beside vanilla, after the head of its verdict.
+
+    `heads` {verdict: sentence} are for the metric `decides`; with fewer than MIN_SEEDS seeds there is no verdict.
+    """
+    rows = {words: of_method(by_method, method) for words, by_method in values.items()}
+    if None in rows.values():
+        return f"{method.upper()} did not run beside vanilla."
+    numbers = " and ".join(f"{words} {difference(row)}" for words, row in rows.items())
+    head = (heads | {FEW: f"With fewer than {MIN_SEEDS} seeds there is no verdict."})[judge(rows[decides])]
+    return f"**{head}** {method.upper()} less vanilla: {numbers}."

@@ -4,7 +4,6 @@ Records and the files beside them hold no labels.  Those of a test split, and th
 for each data set, in results/labels.
 """
 
-import io
 from dataclasses import dataclass
 from math import isclose
 
@@ -13,6 +12,7 @@ import pandas
 
 from skdcore import records
 from skdcore.data import load
+from skdcore.state import save_arrays
 from skdcore.study.beyond_accuracy import predicted
 from skdcore.study.experiments import RESULTS
 
@@ -23,10 +23,8 @@ SHOWN = 8  # classes: those that change most
 def keep(dataset, root=None):
     """Keeps the test labels and the classes of a data set, and returns the file."""
     _, test = load(dataset, root)
-    buffer = io.BytesIO()
     labels = test.labels.numpy().astype(np.min_scalar_type(len(test.classes)))
-    np.savez_compressed(buffer, labels=labels, classes=np.array(test.classes))
-    records.atomically(file := KEPT / f"{dataset}.npz", buffer.getvalue())
+    save_arrays({"labels": labels, "classes": np.array(test.classes)}, file := KEPT / f"{dataset}.npz")
     return file
 
 
