@@ -52,12 +52,14 @@ def _ranked(part, drawing):
     images = len(next(iter(own.values()))["true"])
     panels = part.subplots(images + 1, len(own), sharex=True, sharey="row", squeeze=False)
     for column, (method, arrays) in zip(panels.T, own.items(), strict=True):
-        top = range(1, arrays["bars"].shape[1] + 1)
+        top = arrays["bars"].shape[1]
+        edges = [rank + 0.5 for rank in range(top + 1)]  # one outline of all bars, a tenth of the file
         for axes, bars, true in zip(column, arrays["bars"], arrays["true"], strict=False):
-            axes.bar(top, bars, width=1, color="C0")
+            axes.stairs(bars, edges, fill=True, color="C0")
             if true < len(bars):
                 axes.bar(true + 1, bars[true], width=1, color="C1", hatch="////")
-        column[-1].bar(top, arrays["ranked"][: len(top)], width=1, color="0.5")
+        mean = arrays["ranked"][:top]
+        column[-1].stairs(mean, edges[: len(mean) + 1], fill=True, color="0.5")
         column[0].set_title(method)
     for row, axes in enumerate(panels[:, 0], 1):
         axes.set_ylabel(f"image {row}" if row <= images else "mean of all")
