@@ -21,7 +21,7 @@ def counted(model="resnet18", methods=tuple(METHODS), classes=100, side=32, imag
     """
     rows = {}
     for method in methods:
-        net, forwards, memories = _stepped(model, method, classes, side, images, batch)
+        net, forwards, memories = _stepped(2, model, method, classes, side, images, batch)
         rows[method] = {
             "extra forwards": len(forwards) - 1,
             "extra backwards": sum(forwards) - 1,
@@ -39,7 +39,7 @@ def stored(model, method, classes=100, side=32, images=50_000, batch=128):
     of batch norm.  `checkpoint`: bytes of the weights, a momentum for each trained parameter, and the method's state.
     Classifiers that the method does not train are left out.
     """
-    net, _, memories = _stepped(model, method, classes, side, images, batch)
+    net, _, memories = _stepped(1, model, method, classes, side, images, batch)
     trained, base = _trained(net), set(net.base.modules())
     owners = [m for m in net.modules() if m in base or any(p.grad is not None for p in m.parameters(recurse=False))]
     weights = _bytes(tensor for m in owners for tensor in (*m.parameters(recurse=False), *m.buffers(recurse=False)))
@@ -52,8 +52,8 @@ def stored(model, method, classes=100, side=32, images=50_000, batch=128):
     }
 
 
-def _stepped(model, method, classes, side, images, batch):
-    """A network after two steps and a backward, whether each forward of the last had a gradient, and the memories."""
+def _stepped(steps, model, method, classes, side, images, batch):
+    """A network after some steps and a backward, whether each forward of the last had a gradient, and the memories."""
     with torch.device("meta"):
         data = SimpleNamespace(
             labels=torch.empty(images, dtype=torch.int64),
@@ -65,7 +65,7 @@ def _stepped(model, method, classes, side, images, batch):
         forwards, memories, losses = [], {}, build(method)  # forwards: for each one, whether it has a gradient
         for each in (net, *taught_by.values()):
             each.blocks[0].register_forward_hook(lambda *_: forwards.append(torch.is_grad_enabled()))
-        for _ in range(2):
+        for _ in range(steps):
             forwards.clear()
             step = Step(net=net, data=data, index=index, epoch=0, epochs=2, memories=memories, teachers=taught_by)
             loss = sum(losses(step).values())

@@ -8,18 +8,24 @@ import re
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
 import papermill
+from dask.system import CPU_COUNT  # knows of containers
 
 from skdcore.errors import unknown
 from skdcore.records import atomically
 from skdcore.study import assessment
 from skdcore.study.experiments import ROOT, experiment, experiments
-from skdcore.sweep import sweep
+from skdcore.sweep import ONE_THREAD, sweep
 
-FIRST, LAST = "side_by_side", "index"  # the first leaves a measurement that others show; the last shows all records
+HOME = "index"
+# What others show is made before them: a measurement, which needs the machine for itself, and then the drawings.
+TIMED, DRAWN = {"side_by_side"}, {"fig_5", "fig_8", "fig_9"}
+AT_ONCE = min(4, CPU_COUNT)  # notebooks, of one thread each
 NOT_READ = (
     {"__pycache__", "teachers"},
     {".lock", ".pt", ".tmp", ".damaged"},
@@ -35,7 +41,7 @@ class Page:
     def __init__(self, name, folder, results=None, root=ROOT):
         self.name, self.root = name, root
         self.template = root / "notebooks" / f"{name}.ipynb"
-        self.file = Path(folder, "" if name == LAST else "experiments", f"{name}.ipynb")
+        self.file = Path(folder, "" if name == HOME else "experiments", f"{name}.ipynb")
         self.cells = nbformat.read(self.template, as_version=4).cells
         known = dict(_parameters(self.cells))
         self.given = {"results": results} if results and "results" in known else {}
@@ -113,10 +119,14 @@ def make(folder, results=None, only=None, root=ROOT):
     if results:
         assessment.write(results)
     results = results and os.path.relpath(results, root)
-    names = sorted(only or names, key=lambda name: (name == LAST, name != FIRST, name))
-    pages = [Page(name, folder, results, root) for name in names]
+    pages = [Page(name, folder, results, root) for name in sorted(only or names)]
     _train([page for page in pages if not page.is_current()])
-    return [page.name for page in pages if not _report(page)]
+    failed = [page.name for page in pages if page.name in TIMED and not _report(page)]
+    with _one_thread(), ThreadPoolExecutor(AT_ONCE) as pool:
+        for stage in (DRAWN, names - TIMED - DRAWN):
+            chosen = [page for page in pages if page.name in stage]
+            failed += [page.name for page, good in zip(chosen, pool.map(_report, chosen), strict=True) if not good]
+    return failed
 
 
 def _train(pages):
@@ -134,21 +144,32 @@ def _train(pages):
             print(error, file=sys.stderr)
 
 
+@contextmanager
+def _one_thread():
+    """Kernels that start in this block compute in one thread, so that those side by side do not wait for each other."""
+    before = {name: os.environ.get(name) for name in ONE_THREAD}
+    os.environ |= {name: str(threads) for name, threads in ONE_THREAD.items()}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
+
+
 def _report(page):
     """Makes a page unless it is current, says so in a line, and returns whether that went well."""
-    print(f"{page.name:14}", end=" ", flush=True)
-    if page.is_current():
-        print("unchanged", flush=True)
-        return True
-    began = time.monotonic()
+    began, how = time.monotonic(), "unchanged"
     try:
-        page.make()
+        if not page.is_current():
+            page.make()
+            how = f"{time.monotonic() - began:.1f} s"
     except Exception as error:  # whatever it is, the other pages are still made
-        print("failed", flush=True)
+        how = "failed"
         print(f"{page.template.name}: {_reason(error)}", file=sys.stderr, flush=True)
-        return False
-    print(f"{time.monotonic() - began:.1f} s", flush=True)
-    return True
+    print(f"{page.name:14} {how}\n", end="", flush=True)  # one write, as others print, too
+    return how != "failed"
 
 
 def _reason(error):
