@@ -14,6 +14,7 @@ from skdcore.errors import Stopped
 from skdcore.machine import AND, kernels, now, peak_memory, provenance, usable
 from skdcore.methods import build
 from skdcore.models import network
+from skdcore.precision import autocast
 from skdcore.progress import Line
 from skdcore.run import Run, learning_rate
 from skdcore.state import State, fingerprint, halved, load, load_exits, save, save_arrays
@@ -197,8 +198,8 @@ class Training:
             return self.losses(s), (s.z.argmax(dim=1) == s.y).sum()
 
     def autocast(self):
-        """bf16 for the network where the precision asks for it; weights, statistics and losses stay float32."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings["precision"] == "bf16")
+        """The block in which the network computes, in the precision of the run."""
+        return autocast(self.device, self.settings["precision"])
 
     def step(self):
         """One SGD step on the next batch; its losses and hits go to the meter.
