@@ -7,7 +7,7 @@ has one canonical text, which is its directory under results/ and its row in a t
 import ast
 import inspect
 import json
-from functools import partial
+from functools import cache, partial
 from typing import NamedTuple, NewType, get_args
 
 from skdcore.errors import unknown
@@ -33,6 +33,7 @@ class Term(NamedTuple):
     text: str
 
 
+@cache
 def keywords_of(function):
     """{keyword: default} of a method or data set, in signature order."""
     parameters = inspect.signature(function).parameters.values()

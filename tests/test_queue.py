@@ -8,6 +8,7 @@ from conftest import files
 import skdcore.study.queue
 from skdcore.__main__ import main
 from skdcore.bench import kept
+from skdcore.methods import canonical
 from skdcore.study.definition import study
 from skdcore.study.equal_cost import LONGER, bought, cost
 from skdcore.study.experiments import RESULTS, experiment, regime
@@ -70,6 +71,12 @@ def test_a_cost_that_study_yml_lacks_is_named():
         cost("resnet50", "dlb")
     with pytest.raises(ValueError, match="unknown cost on resnet10_w16 in study.yml 'drg\\(k=1,alpha=3\\)'"):
         cost("resnet10_w16", "drg(k=1,alpha=3)")
+
+
+@pytest.mark.parametrize("network", study()["costs"])
+def test_the_costs_of_study_yml_have_canonical_names(network):
+    for method in study()["costs"][network]:
+        assert canonical(method) == method
 
 
 @pytest.mark.parametrize("network", study()["costs"])

@@ -56,7 +56,8 @@ def _svg(figure):
     """The figure as an SVG in a data address, the same for the same figure, and closes it."""
     content = BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "skdcore"}):  # else its ids are random
-        figure.savefig(content, format="svg", metadata={"Date": None})
+        # dpi is that of the rasterised parts: with matplotlib's 100 a picture of many points exceeds 300 KB
+        figure.savefig(content, format="svg", dpi=90, metadata={"Date": None})
     plt.close(figure)
     return f"data:image/svg+xml;base64,{base64.b64encode(content.getvalue()).decode()}"
 

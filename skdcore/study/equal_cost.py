@@ -1,13 +1,11 @@
 """Comparisons at equal cost: plain training for the epochs that a costlier method's cost buys.
 
-A cost is a step's time over that of vanilla, from `costs` of study.yml.
+A cost is a step's time over that of vanilla, from `costs` of study.yml, in which methods have their canonical names.
 """
 
-from contextlib import suppress
 from dataclasses import replace
 
 from skdcore.study.definition import known, study
-from skdcore.sums import canonical
 
 THRESHOLD = 1.05  # up to here equal epochs are equal cost
 LONGER = ("vanilla", "ls")  # what the cost of a method is spent on instead
@@ -17,9 +15,8 @@ def cost(network, method):
     """A step of a method over one of vanilla's, on a network.  Raises ValueError for a cost that study.yml lacks."""
     costs = study()["costs"]
     known("network in the costs of study.yml", [network], costs)
-    own = {canonical(name): value for name, value in costs[network].items()}
-    known(f"cost on {network} in study.yml", [method], own)
-    return own[method]
+    known(f"cost on {network} in study.yml", [method], costs[network])
+    return costs[network][method]
 
 
 def bought(epochs, network, method):
@@ -30,9 +27,9 @@ def bought(epochs, network, method):
 
 def longer(runs):
     """The runs of `LONGER` for the epochs that the costs of these runs buy; none for a cost that is not known."""
-    chosen = {}
+    chosen, costs = {}, study()["costs"]
     for run in runs:
-        with suppress(ValueError):
+        if run.method in costs.get(run.model, ()):
             epochs = bought(run.epochs, run.model, run.method)
             if epochs != run.epochs:
                 chosen |= dict.fromkeys(replace(run, method=method, epochs=epochs) for method in LONGER)
