@@ -17,6 +17,7 @@ from skdcore.datasets import DATASETS
 from skdcore.errors import Broken, Stopped
 from skdcore.methods import METHODS
 from skdcore.models import MODELS
+from skdcore.progress import Line
 from skdcore.sums import signature
 from skdcore.sweep import sweep
 from skdcore.train import Run, outcome, prepare, train
@@ -155,7 +156,8 @@ def train_command(chosen):
     """
     end, chosen_runs = time.monotonic() + chosen.budget, runs(chosen)
     if len(chosen_runs) > 1:
-        prepare(chosen_runs, chosen.device, chosen.root, chosen.results)
+        with Line() as line:
+            prepare(chosen_runs, line, chosen.device, chosen.root, chosen.results)
     return _one_by_one(chosen_runs, end, chosen)
 
 

@@ -157,7 +157,8 @@ def _random_data(images, device):
 
 def _ours(model, method, data, device, eager):
     """A function that takes one step of ours: bf16, channels_last, on CUDA captured unless `eager`."""
-    training = rehearsal(Run("cifar100", model, method, precision=PRECISION), data, data, device)
+    run = Run("cifar100", model, method, precision=PRECISION)
+    training = rehearsal(run.settings(device, data), data, data, device)
     training.state.net.train()
     with kernels():
         training.step()

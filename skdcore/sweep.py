@@ -41,9 +41,9 @@ def sweep(runs, root=None, results="results", device=None, scheduler=None, budge
     if len(runs) == 1 and scheduler is None:
         return [train(runs[0], budget=budget, **options)]
     deadline = time.time() + budget  # workers share the clock, not the counter
-    found = {} if scheduler else prepare(runs, **where)
-    missing = [run for run in runs if run not in found]
     with Line() as line, interrupts():
+        found = {} if scheduler else prepare(runs, line, **where)
+        missing = [run for run in runs if run not in found]
         line.show(f"{len(runs)} runs, {len(found)} of them complete")
         if missing:
             with _client(scheduler, min(workers or _slots(device), len(missing))) as client:

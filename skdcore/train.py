@@ -101,30 +101,32 @@ def trained_network(run, device, root, results, **how):
     return net.eval(), record["provenance"]["weights"]
 
 
-def prepare(runs, device=None, root=None, results="results"):
-    """{run: record} of the runs that have their record; each method of the others takes a dry step.
+def prepare(runs, line, device=None, root=None, results="results"):
+    """{run: record} of the runs that have their record; each method of the others takes a dry step.  The `line` counts.
 
     So a bad argument of any run raises its error before the first one is trained.
     """
     device = usable(device)
     found, checksums, rehearsed = {}, {}, set()
-    for run in sorted(runs, key=images):  # so that each data set is loaded once, and only one held
+    for done, run in enumerate(sorted(runs, key=images)):  # so that each data set is loaded once, and only one held
+        line.update(lambda done=done: f"{done} of {len(runs)} runs checked")
         splits = load_run(run, root, device)
         if images(run) not in checksums:
             checksums[images(run)] = checksum(*splits)
-        if record := records.find(results, run.settings(device, splits[0]), checksums[images(run)]):
+        settings = run.settings(device, splits[0])
+        if record := records.find(results, settings, checksums[images(run)]):
             found[run] = record
-        elif (alike := replace(run, seed=0)) not in rehearsed:
-            rehearsal(run, *splits, device)
+        elif (alike := replace(run, seed=0, epochs=1)) not in rehearsed:
+            rehearsal(settings | {"batch": 2}, *splits, device)  # a full batch takes seconds on a large network
             rehearsed.add(alike)
     return found
 
 
-def rehearsal(run, data, test, device):
-    """The run's `Training` on the two splits, not yet begun; untrained networks stand in for its teachers."""
-    size = len(data.classes), data.side
-    stand_ins = {name: network(run.model, *size).to(device).eval() for name in teachers(run.method)}
-    return Training(run.settings(device, data), data, test, device, stand_ins)
+def rehearsal(settings, data, test, device):
+    """The `Training` of a run's settings on the two splits, not yet begun; untrained networks stand in for teachers."""
+    model = settings["model"], len(data.classes), data.side
+    stand_ins = {name: network(*model).to(device).eval() for name in teachers(settings["method"])}
+    return Training(settings, data, test, device, stand_ins)
 
 
 def outcome(record):

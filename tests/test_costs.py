@@ -10,6 +10,7 @@ from skdcore.study.costs import counted, sizes, stored
 from skdcore.train import Run, rehearsal
 
 B, K, N = 128, 100, 50_000
+CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +44,8 @@ def test_extra_parameters_are_those_of_the_classifiers_that_a_method_trains(tabl
 
 @pytest.mark.parametrize("name", METHODS)
 def test_what_is_counted_without_arithmetic_is_what_a_training_has(name, tiny):
-    parts = load_cached(tiny, None, torch.device("cpu"), 0)
-    training, memories = rehearsal(Run(tiny, "resnet10_w16", name), *parts, torch.device("cpu")), {}
+    parts = load_cached(tiny, None, CPU, 0)
+    training, memories = rehearsal(Run(tiny, "resnet10_w16", name).settings(CPU, parts[0]), *parts, CPU), {}
     for index in training.state.batches[:2]:
         training.forward(training.view_of(training.state.net, index, memories))
     row = counted("resnet10_w16", [name], classes=10, side=16, images=100, batch=20).loc[name]
@@ -56,8 +57,8 @@ def test_what_is_counted_without_arithmetic_is_what_a_training_has(name, tiny):
 @pytest.mark.parametrize("name", ["vanilla", "byot", "byot_journal", "dlb", "drg+dsr"])
 def test_bytes_that_are_counted_are_those_of_a_training_and_of_its_file(name, tiny, tmp_path):
     """What the method keeps of a real checkpoint, saved: weights of what it trains, momenta, and its memories."""
-    parts = load_cached(tiny, None, torch.device("cpu"), 0)
-    training = rehearsal(Run(tiny, "resnet10_w16", name), *parts, torch.device("cpu"))
+    parts = load_cached(tiny, None, CPU, 0)
+    training = rehearsal(Run(tiny, "resnet10_w16", name).settings(CPU, parts[0]), *parts, CPU)
     training.state.net.train()
     for _ in range(2):
         training.step()
