@@ -53,6 +53,8 @@ def train(
         with Line(progress) as line:
             line.show(f"{outcome(record)} (recorded before, so not trained again)")
         return record
+    if time.monotonic() > deadline:  # before a network is made, which takes long where it is large
+        raise Stopped(f"{run.dataset} {run.model} {run.method} seed {run.seed}: not begun, the time budget is used up")
     taught_by, made = {}, {"data_sha256": data_sha256}
     how = {"progress": progress, "eager": eager, "checkpoint_minutes": checkpoint_minutes, "sweep": sweep}
     for name in teachers(run.method):

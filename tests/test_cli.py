@@ -58,7 +58,7 @@ def test_a_budget_exits_3_and_the_same_command_ends_the_run(run, monkeypatch, ti
     with monkeypatch.context() as patch:
         patch.setattr("skdcore.__main__.duration", lambda text: 1e-6)
         status, out, err = run("--budget", "1s")
-    assert status == 3 and out == [] and "the same command resumes from there" in err[-1]
+    assert status == 3 and out == [] and "not begun, the time budget is used up" in err[-1]
     assert run("--budget", "10m")[:2] == run()[:2] and run()[0] == 0
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import resource
 import signal
@@ -11,6 +12,7 @@ import time
 from contextlib import contextmanager
 from fractions import Fraction
 from io import BytesIO
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -498,12 +500,22 @@ def test_a_run_keeps_its_start_its_seconds_and_its_code_when_it_goes_on(fit, sto
     assert record["cost"]["seconds"] > sum(checkpoint["seconds"].values()) > 0
 
 
-def test_a_budget_stops_a_run_at_a_checkpoint_and_says_where(fit, whole, tmp_path):
+def test_a_budget_stops_a_run_at_a_checkpoint_and_says_where(fit, whole, tmp_path, monkeypatch):
     record, _ = whole("drg+dsr")
-    with pytest.raises(Stopped, match="epoch 1/3, step .*time budget"):
-        fit("drg+dsr", budget=1e-6)
+    with monkeypatch.context() as patch, pytest.raises(Stopped, match="epoch 1/3, step .*time budget"):
+        patch.setattr("skdcore.stop.time", SimpleNamespace(monotonic=lambda: math.inf))  # it is over in the loop
+        fit("drg+dsr", budget=600)
     assert kinds(tmp_path / "results") == {".checkpoint.pt"}
     assert timeless(fit("drg+dsr", budget=600)) == timeless(record)
+
+
+def test_without_time_a_run_is_not_begun_but_its_record_is_returned(fit, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(Stopped, match="vanilla seed 0: not begun, the time budget"):
+        patch.setattr(Training, "__init__", lambda *_: pytest.fail("a network was made"))
+        fit("vanilla", budget=0)
+    assert not list((tmp_path / "results").rglob("0*"))
+    record = fit("vanilla")
+    assert fit("vanilla", budget=0) == record
 
 
 def test_a_signal_in_the_final_scoring_stops_the_runs_after_it(fit, tmp_path, monkeypatch):
