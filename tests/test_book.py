@@ -8,20 +8,21 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import nbformat
 import pytest
 import yaml
 
 from skdcore import bench
-from skdcore.study import body, sentences, tables, variance
+from skdcore.study import body, install, sentences, tables, variance
 from skdcore.study.experiments import RESULTS, ROOT, experiment, experiments
 from skdcore.study.time_and_storage import TimeAndStorage, finding
 from skdcore.study.variance import Variance
 
 CONTENTS = yaml.safe_load((ROOT / "book/_toc.yml").read_text())
 PAGES = ["index"] + [entry["file"] for part in CONTENTS["parts"] for entry in part["chapters"]]
-MATH_DRAWN = "!document.querySelector('.math') || document.querySelectorAll('mjx-container').length > 0"
+FIRST_LOAD = 1_500_000  # bytes
 
 
 @pytest.fixture(scope="session")
@@ -77,8 +78,8 @@ def test_pages_name_no_script_or_style_from_outside(site):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_page_works_in_a_browser_without_a_network(browser, address, page):
-    events = browser.visit(f"{address}/{page}.html", ready=f"document.readyState === 'complete' && ({MATH_DRAWN})")
+def test_page_works_in_a_browser_without_a_network(browser, site, address, page):
+    events = browser.visit(f"{address}/{page}.html", ready="document.readyState === 'complete'")
     asked = [e["params"]["request"]["url"] for e in events if e.get("method") == "Network.requestWillBeSent"]
     assert [url for url in asked if not url.startswith((address, "data:", f"blob:{address}"))] == []
     failed = [e["params"] for e in events if e.get("method") in ("Runtime.exceptionThrown", "Network.loadingFailed")]
@@ -86,6 +87,8 @@ def test_page_works_in_a_browser_without_a_network(browser, address, page):
     said = [e["params"] for e in events if e.get("method") == "Runtime.consoleAPICalled"]
     assert failed == [] and errors == [] and [e for e in said if e["type"] == "error"] == []
     assert browser.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
+    files = [site / unquote(urlsplit(url).path)[1:] for url in asked if url.startswith(address)]
+    assert sum(file.stat().st_size for file in files if file.is_file()) < FIRST_LOAD
 
 
 def test_search_finds_a_page(browser, address):
@@ -99,7 +102,7 @@ def test_committed_page_is_its_template_with_outputs(page):
     done = nbformat.read(ROOT / f"book/{page}.ipynb", as_version=4)
     template = nbformat.read(ROOT / f"notebooks/{page.split('/')[-1]}.ipynb", as_version=4)
     sources = [cell.source for cell in done.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
-    assert sources == [cell.source for cell in template.cells]
+    assert sources == [cell.source for cell in install.cells(ROOT) + template.cells]
     assert any(cell.get("outputs") for cell in done.cells)
 
 

@@ -23,7 +23,7 @@ def test_a_tab_has_the_comparisons_that_ran_and_counts_the_others(ran):
         ["`drg`", "resnet10_w16", "3", "holds in full"]
     ]
     assert full.caption.endswith("Of 29 comparisons 28 are not yet run.") and "second family" not in said
-    ((_, _, _, paper, ours, n, verdict),) = tenth.frame.values.tolist()
+    ((_, verdict, _, _, paper, ours, n),) = tenth.frame.values.tolist()
     assert (paper, ours, n, verdict) == ("says +0.39 to +0.71", "+1.00 over 70.00", "1", "n < 3")
     assert tabs.after == "Not yet run: `fifth`, `tenth-wide`, `paper`."
 
@@ -31,6 +31,8 @@ def test_a_tab_has_the_comparisons_that_ran_and_counts_the_others(ran):
 def test_the_overview_counts_verdicts_in_the_regimes_that_ran_and_elsewhere(ran):
     shown = claims_page.overview(assess(ran("full", vanilla=VANILLA, drg=DRG, **OTHERS)))
     assert list(shown.frame) == ["claim", "full", "elsewhere", "what the paper says", "its size", "its own cells"]
+    text = shown._repr_markdown_()
+    assert [name for name in IDS if f"| [`{name}`]{{#claim-{name}}} " not in text] == [], "where links to it lead"
     frame = shown.frame.set_index("claim")
     assert list(frame.index) == [f"`{name}`" for name in IDS]
     assert frame.loc["`drg`", ["full", "elsewhere"]].tolist() == ["holds in full (1)", ""]
@@ -64,8 +66,14 @@ def test_without_an_interval_no_claim_of_accuracy_has_a_verdict(ran, rows):
 def test_the_summary_is_that_of_the_nearest_regime_with_a_verdict_and_of_all_other_kinds(ran):
     text = claims_page.summary(assess(ran("full", vanilla=VANILLA, drg=DRG, dsr=[75.0, 75.1, 75.4])))
     assert text.startswith(f"**The paper's claims in the regime `full`** ({regime('full').text}). Verdicts on 22")
-    assert "holds in full (1: `drg`), fails in full (1: `dsr`)" in text and "not yet run (20)" in text
-    assert "Beyond accuracy, by verdict: `falling-variance`: holds in full (2), fails in full (2); " in text
+    assert (
+        "holds in full (1: [`drg`](#claim-drg)), fails in full (1: [`dsr`](#claim-dsr))" in text
+        and "not yet run (20)" in text
+    )
+    assert (
+        "Beyond accuracy, by verdict: [`falling-variance`](#claim-falling-variance): holds in full (2), fails in full (2); "
+        in text
+    )
 
 
 def test_a_question_of_this_study_counts_as_no_claim(ran):
@@ -88,6 +96,8 @@ def test_the_committed_page_shows_every_claim_and_the_verdicts_of_the_committed_
 def test_claims_are_retold_with_their_verdicts_and_a_link(ran):
     found = assess(ran("full", vanilla=VANILLA, drg=DRG, **OTHERS))
     told = claims_page.retold(found, "drg", "boundary", "label-smoothing").splitlines()
-    assert told[0] == "- DRG improves on plain training, on every network. [`drg`](claims.ipynb): holds in full (1)."
-    assert told[1].endswith("[`boundary`](claims.ipynb): not yet run (18).")
-    assert told[2].startswith("- This study asks: Is DSR") and "[`label-smoothing`](claims.ipynb): " in told[2]
+    assert told[0] == "- DRG improves on plain training, on every network. [`drg`](#claim-drg): holds in full (1)."
+    assert told[1].endswith("[`boundary`](#claim-boundary): not yet run (18).")
+    assert (
+        told[2].startswith("- This study asks: Is DSR") and "[`label-smoothing`](#claim-label-smoothing): " in told[2]
+    )

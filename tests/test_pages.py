@@ -46,6 +46,7 @@ def root(tmp_path):
     write_notebook(root, "index", "print(results)")
     write(root / "skdcore/code.py", "1")
     write(root / "study.yml", "rows: []")
+    write(root / "_config.yml", "repository: {url: ''}")
     write(root / "results/glyphs/0.json", "{}")
     write(root / "_build/results/glyphs/1.json", "{}")
     return root
@@ -87,6 +88,15 @@ def test_two_runs_of_a_notebook_give_the_same_file_without_a_path_an_address_or_
     assert not re.search(f"{tmp_path}|0x[0-9a-f]|duration|_time|iopub", one)
 
 
+def test_a_page_of_a_published_book_begins_with_the_cell_that_installs_which_is_not_run(root, tmp_path):
+    write(root / "_config.yml", "repository: {url: 'https://github.com/a/b'}")
+    make(tmp_path, only=["one"], root=root)
+    first, *rest = nbformat.read(tmp_path / "experiments/one.ipynb", as_version=4).cells
+    assert "https://github.com/a/b" in first.source and first.outputs == [] and "remove-cell" in first.metadata["tags"]
+    assert all(cell.execution_count for cell in rest)
+    assert Page("one", tmp_path, root=root).is_current()
+
+
 def test_a_notebook_that_fails_is_named_with_its_cell_keeps_its_page_and_the_others_are_made(root, tmp_path, capsys):
     write_notebook(root, "one", "x = 1", "shown = 2\nraise KeyError('no such row')")
     write(tmp_path / "experiments/one.ipynb", "the old page")
@@ -105,6 +115,7 @@ CHANGES = {
     "a new module": lambda root: write(root / "skdcore/study/new.py", ""),
     "a data file of the code": lambda root: write(root / "skdcore/study/schema.yml", "rows"),
     "study.yml": lambda root: write(root / "study.yml", "rows: [drg]"),
+    "the address": lambda root: write(root / "_config.yml", "repository: {url: 'https://github.com/a/b'}"),
     "a committed record": lambda root: write(root / "results/glyphs/0.json", "[]"),
     "a new committed record": lambda root: write(root / "results/glyphs/2.json", "{}"),
     "a record of this machine": lambda root: write(root / "_build/results/glyphs/1.json", "[]"),

@@ -6,6 +6,7 @@ from skdcore.study.claims import ACCURACY, answers, within
 from skdcore.study.display import Table, Tabs
 from skdcore.study.evidence import FEW
 from skdcore.study.experiments import MISSING, deciding
+from skdcore.study.links import to_claim
 from skdcore.study.measured import KINDS, OPEN
 from skdcore.study.sentences import PERCENT, not_run
 from skdcore.study.statistics import NO_GAIN, UNDECIDED
@@ -48,7 +49,7 @@ def overview(found):
     caption = "The claims, in our words; how many comparisons have which verdict in each regime that has records, and "
     caption += "elsewhere, by benchmark or by count; what the paper prints, gains in percentage points; and the same, "
     caption += "computed from its own numbers."
-    return Table(pandas.DataFrame(rows), caption, "tab-claims-overview")
+    return Table(pandas.DataFrame(rows), caption, "tab-claims-overview", defines=True)
 
 
 def _counts(rows):
@@ -78,12 +79,12 @@ def _difference(row):
     span = "" if pandas.isna(row.low) else f" ({row.low:+.2f} to {row.high:+.2f})"
     return {
         "claim": f"`{row.claim}`",
+        "verdict": row.verdict,
         "comparison": f"{row.what}, {row.place}",
         "network": row.network,
         "the paper": "; ".join(filter(None, [printed, row.size and f"says {row.size}"])),
         f"ours, with its {PERCENT} interval": ours + span,
         "n": f"{row.n:.0f}",
-        "verdict": row.verdict,
     }
 
 
@@ -108,13 +109,13 @@ def _measurement(row, form):
     )
     return {
         "claim": f"`{row.claim}`",
+        "verdict": row.verdict,
         "comparison": row.what,
         "network": row.network,
         "where": row.place,
         "the paper": row.size,
         "ours": form.format(row.estimate) + span,
         "n": "" if pandas.isna(row.n) else f"{row.n:.0f}",
-        "verdict": row.verdict,
     }
 
 
@@ -126,7 +127,7 @@ def retold(found, *names):
         known = own[~own["verdict"].isin(OPEN)]
         verdicts = _counts(known if len(known) else own)
         text = claim["says"] or f"This study asks: {claim['asks']}"
-        items.append(f"- {text} [`{name}`](claims.ipynb): {verdicts}.")
+        items.append(f"- {text} {to_claim(name)}: {verdicts}.")
     return "\n".join(items)
 
 
@@ -135,7 +136,7 @@ def summary(found):
     frame = table_of(found).query("not asked")
     accuracy = frame[frame["kind"] == ACCURACY]
     others = frame[(frame["kind"] != ACCURACY) & ~frame["verdict"].isin(OPEN)]
-    parts = [f"`{claim}`: {_counts(rows)}" for claim, rows in others.groupby("claim", sort=False)]
+    parts = [f"{to_claim(claim)}: {_counts(rows)}" for claim, rows in others.groupby("claim", sort=False)]
     return " ".join([_nearest(accuracy), f"Beyond accuracy, by verdict: {'; '.join(parts)}." if parts else ""]).strip()
 
 
@@ -149,7 +150,7 @@ def _nearest(frame):
     parts = []
     for word in (*answers(within(regime)), NO_GAIN, UNDECIDED, FEW, MISSING):
         rows = own[own["verdict"] == word]
-        names = ", ".join(f"`{claim}`" for claim in rows["claim"].unique() if word != MISSING)
+        names = ", ".join(to_claim(claim) for claim in rows["claim"].unique() if word != MISSING)
         parts.append(f"{word} ({': '.join(filter(None, [str(len(rows)), names]))})")
     return (
         f"**The paper's claims in the regime `{regime.id}`** ({regime.text}). Verdicts on {len(own)} comparisons: "

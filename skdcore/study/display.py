@@ -11,18 +11,20 @@ from io import BytesIO
 import matplotlib
 import matplotlib.pyplot as plt
 
-from skdcore.study.links import to_sections
+from skdcore.study.links import claim, to_claim, to_sections
 
 
 class Table:
     """A frame of texts that Jupyter shows as HTML and the book as a numbered table `name` with a caption.
 
-    In the book the methods of a column "method" link to their sections, and the cells of a column in `links`, {column:
-    addresses from the site's root}, to their runs.  The pages with tables are those in experiments/.
+    In the book the methods of a column "method" link to their sections, the claims of a column "claim" to their rows,
+    which are in the table that `defines` them, and the cells of a column in `links`, {column: addresses from the site's
+    root}, to their runs.  The pages with tables are those in experiments/.
     """
 
-    def __init__(self, frame, caption, name, links=None):
+    def __init__(self, frame, caption, name, links=None, defines=False):
         self.frame, self.caption, self.name, self.links = frame, " ".join(caption.split()), name, links or {}
+        self.defines = defines
 
     def _repr_html_(self):
         return f"<p>{html.escape(self.caption)}</p>" + self.frame.to_html(index=False)
@@ -33,6 +35,9 @@ class Table:
             frame[column] = [_linked(*pair) for pair in zip(frame[column], addresses, strict=True)]
         if "method" in frame:
             frame["method"] = [to_sections(row) or row for row in frame["method"]]
+        if "claim" in frame:
+            claims = frame["claim"].str.strip("`")
+            frame["claim"] = [f"[`{one}`]{{#{claim(one)}}}" if self.defines else to_claim(one) for one in claims]
         body = frame.rename(columns=_cell).to_markdown(index=False, disable_numparse=True)
         return f"::::{{table}} {escaped(self.caption)}\n:name: {self.name}\n\n{body}\n::::"
 

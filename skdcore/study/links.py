@@ -37,6 +37,16 @@ def to_sections(row):
     return linked and linked + (match[2] or "") or None
 
 
+def to_claim(name):
+    """A claim's name as Markdown that links to its row in the table of the claims."""
+    return f"[`{name}`](#{claim(name)})"
+
+
+def claim(name):
+    """The label of a claim's row."""
+    return f"claim-{name}"
+
+
 def section(method):
     """The label of a method's section."""
     return f"method-{method.__name__}"

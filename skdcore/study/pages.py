@@ -18,7 +18,7 @@ from dask.system import CPU_COUNT  # knows of containers
 
 from skdcore.errors import unknown
 from skdcore.records import atomically
-from skdcore.study import assessment
+from skdcore.study import assessment, install
 from skdcore.study.experiments import ROOT, experiment, experiments
 from skdcore.sweep import ONE_THREAD, sweep
 
@@ -42,7 +42,7 @@ class Page:
         self.name, self.root = name, root
         self.template = root / "notebooks" / f"{name}.ipynb"
         self.file = Path(folder, "" if name == HOME else "experiments", f"{name}.ipynb")
-        self.cells = nbformat.read(self.template, as_version=4).cells
+        self.cells = install.cells(root) + nbformat.read(self.template, as_version=4).cells
         known = dict(_parameters(self.cells))
         self.given = {"results": results} if results and "results" in known else {}
         self.parameters = known | self.given
@@ -66,6 +66,7 @@ class Page:
         """Runs the notebook and writes the page, whole or not at all."""
         how = {"progress_bar": False, "extra_arguments": ["--log-level=CRITICAL"]}  # else it warns of TCP
         done = papermill.execute_notebook(self.template, None, self.given, cwd=self.root, **how)
+        done.cells[:0] = install.cells(self.root)  # not run here
         self._strip(done)
         done.metadata["skdcore"] = {"fingerprint": self.fingerprint()}  # after the run: it may have left records
         atomically(self.file, nbformat.writes(done).encode() + b"\n")
