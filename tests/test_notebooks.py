@@ -17,9 +17,10 @@ RETOLD = dict.fromkeys(("results", "discussion", "conclusion"), {"results": "res
 OTHERS = (
     RETOLD
     | dict.fromkeys(READERS, {})
-    | {"train_one": {"epochs": 1}, "side_by_side": {"methods": "['kd']", "minutes": 0}}
+    | {"train_one": {"epochs": 1}, "by_hand": {"epochs": 1}, "side_by_side": {"methods": "['kd']", "minutes": 0}}
 )
 DRAWINGS = ("fig_5", "fig_8", "fig_9")  # these train runs of experiments
+HIDDEN = {"hide-input", "remove-input", "remove-cell"}
 EXPERIMENTS = [path.stem for path in TEMPLATES if path.stem not in (*OTHERS, *DRAWINGS)]
 pytestmark = pytest.mark.filterwarnings("default")  # nbclient, jupyter_client and tornado warn of each other
 
@@ -72,7 +73,17 @@ def test_template_has_12_lines_of_code_beside_its_parameters_and_no_outputs(temp
     assert all(": " in line.split(" = ")[0] and "  # " in line for line in described)
     lines = [line for cell in cells if cell is not tagged[0] for line in cell.source.splitlines() if line.strip()]
     assert len(lines) <= 12
+    if template.stem != "index":  # the home page shows no code
+        assert [cell for cell in cells if "hide-input" not in cell.metadata["tags"]] == tagged, "only they are unfolded"
     assert {line.split(":")[0] for line in described} == papermill.inspect_notebook(template).keys()
+
+
+def test_the_code_that_a_page_shows_unfolded_runs_by_itself():
+    for template in TEMPLATES:
+        cells = [cell for cell in nbformat.read(template, as_version=4).cells if cell.cell_type == "code"]
+        shown = [cell.source for cell in cells if not HIDDEN & set(cell.metadata["tags"])]
+        exec("\n".join(shown), names := {})
+        assert "results" in names or template.stem == "index"
 
 
 def test_unknown_parameter_stops_a_notebook_and_names_the_near_one(tmp_path):
