@@ -62,4 +62,14 @@ class Browser:
         return self.events
 
     def evaluate(self, script):
-        return self.call("Runtime.evaluate", expression=script, returnByValue=True)["result"].get("value")
+        """The value of a script, or of the promise that it gives."""
+        how = {"returnByValue": True, "awaitPromise": True}
+        return self.call("Runtime.evaluate", expression=script, **how)["result"].get("value")
+
+    def screen(self, width, dark=False):
+        """What pages see from now on: a screen of this width in pixels, and which colours its owner prefers."""
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 700
+        )
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.call("Emulation.setEmulatedMedia", features=[scheme])

@@ -91,6 +91,68 @@ def test_page_works_in_a_browser_without_a_network(browser, site, address, page)
     assert sum(file.stat().st_size for file in files if file.is_file()) < FIRST_LOAD
 
 
+WIDER = """[...document.querySelectorAll('.bd-article *')].filter(e => {
+    for (let at = e; at; at = at.parentElement)
+        if (['auto', 'scroll', 'hidden', 'clip'].includes(getComputedStyle(at).overflowX)) return false;
+    return e.getBoundingClientRect().right > innerWidth + 1;
+}).map(e => e.outerHTML.slice(0, 100))"""
+TWICE = """[...document.querySelectorAll('[id]')].map(e => e.id).filter((id, at, all) => all.indexOf(id) !== at)"""
+VIOLATIONS = """axe.run({resultTypes: ['violations']}).then(found => found.violations
+    .filter(one => ['serious', 'critical'].includes(one.impact))
+    .map(one => one.id + ': ' + one.nodes[0].html.slice(0, 200)))"""
+DARK = ("index", "experiments/table_1", "methods")
+
+
+@pytest.fixture
+def screen(browser):
+    """Gives the browser a screen, and the usual one back."""
+    yield browser.screen
+    browser.screen(1280)
+
+
+def and_runs(site):
+    """The pages of the contents, and three of runs."""
+    runs = sorted(file.relative_to(site).with_suffix("").as_posix() for file in (site / "runs").rglob("*.html"))
+    return [*PAGES, *runs[:: len(runs) // 3][:3]]
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_nothing_is_wider_than_the_screen_but_what_scrolls(browser, site, address, screen, width):
+    screen(width)
+    for page in and_runs(site):
+        browser.visit(f"{address}/{page}.html")
+        assert browser.evaluate(WIDER) == [], page
+        assert browser.evaluate(TWICE) == [], page
+        assert browser.evaluate("document.querySelectorAll('meta[name=viewport]').length") == 1, page
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_axe_finds_no_serious_violation(browser, site, address, screen, dark):
+    package = pytest.importorskip("axe_core_python", reason="axe-core-python is not installed")
+    script = Path(package.__file__).with_name("axe.min.js").read_text()
+    screen(1280, dark)
+    for page in DARK if dark else and_runs(site):
+        browser.visit(f"{address}/{page}.html")
+        browser.evaluate(f"{script}; 1")
+        assert browser.evaluate(VIOLATIONS) == [], page
+
+
+def test_a_table_sorts_by_the_numbers_of_a_column_and_back(browser, address):
+    browser.visit(f"{address}/experiments/table_1.html")
+    sort = """(() => {
+        const gains = one => /gain over vanilla/.test(one.textContent);
+        const table = [...document.querySelectorAll('table.table')].find(gains);
+        const column = [...table.tHead.rows[0].cells].findIndex(gains);
+        const head = table.tHead.rows[0].cells[column];
+        head.querySelector('button').click();
+        const shown = [...table.tBodies[0].rows].map(row => parseFloat(row.cells[column].textContent));
+        return [head.ariaSort, shown.filter(value => !isNaN(value))];
+    })()"""
+    for way, reverse in (("ascending", False), ("descending", True)):
+        said, shown = browser.evaluate(sort)
+        assert said == way and len(shown) > 2 and shown == sorted(shown, reverse=reverse)
+
+
 def test_search_finds_a_page(browser, address):
     browser.visit(
         f"{address}/search.html?q=temperature", ready="document.querySelectorAll('#search-results li').length > 0"
