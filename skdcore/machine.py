@@ -72,12 +72,11 @@ def provenance(device):
 
 
 def _processor():
-    """The processor's name, which Linux tells in /proc and others through `platform`, and its vector instructions."""
+    """The processor's model name: Linux tells it in /proc, others through `platform`."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    name = names[0] if names else platform.processor() or platform.machine()
-    return f"{name} ({torch.backends.cpu.get_cpu_capability()})"
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def peak_memory(device):

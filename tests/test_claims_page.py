@@ -8,6 +8,7 @@ from skdcore.study.assessment import assess
 from skdcore.study.claims import claims
 from skdcore.study.definition import ROOT
 from skdcore.study.experiments import regime
+from skdcore.study.links import claim
 
 VANILLA, DRG = [77.0, 77.2, 77.4], [79.0, 79.3, 79.3]
 OTHERS = {"ls": [77.1, 77.3, 77.4], "byot": [77.3, 77.4, 77.7], "dlb": [78.0, 78.3, 78.4]}
@@ -32,7 +33,7 @@ def test_the_overview_counts_verdicts_in_the_regimes_that_ran_and_elsewhere(ran)
     shown = claims_page.overview(assess(ran("full", vanilla=VANILLA, drg=DRG, **OTHERS)))
     assert list(shown.frame) == ["claim", "full", "elsewhere", "what the paper says", "its size", "its own cells"]
     text = shown._repr_markdown_()
-    assert [name for name in IDS if f"| [`{name}`]{{#claim-{name}}} " not in text] == [], "where links to it lead"
+    assert [name for name in IDS if f"| [`{name}`]{{#{claim(name)}}} " not in text] == [], "where links to it lead"
     frame = shown.frame.set_index("claim")
     assert list(frame.index) == [f"`{name}`" for name in IDS]
     assert frame.loc["`drg`", ["full", "elsewhere"]].tolist() == ["holds in full (1)", ""]

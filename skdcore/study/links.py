@@ -43,8 +43,8 @@ def to_claim(name):
 
 
 def claim(name):
-    """The label of a claim's row."""
-    return f"claim-{name}"
+    """The label of a claim's row, in which a plus would be no letter."""
+    return f"claim-{name.replace('+', '-')}"
 
 
 def section(method):
