@@ -17,7 +17,7 @@ from skdcore.models import network
 from skdcore.precision import autocast
 from skdcore.progress import Line
 from skdcore.run import Run, learning_rate
-from skdcore.state import State, fingerprint, halved, load, load_exits, save, save_arrays
+from skdcore.state import State, fingerprint, halved, load, load_exits, readable, save, save_arrays
 from skdcore.step import Step
 from skdcore.stop import stop_signals
 from skdcore.sums import teachers
@@ -95,7 +95,9 @@ def trained_network(run, device, root, results, **how):
     if (record := train(run, device, root, results, **how))["state"] == "failed":
         raise ValueError(f"no teacher: {outcome(record)}")
     weights = load(file.with_suffix(".weights.pt"), device)
-    if fingerprint(weights) != record["provenance"].get("weights"):
+    with readable(file.with_suffix(".weights.pt")):
+        own = fingerprint(weights)
+    if own != record["provenance"].get("weights"):
         raise ValueError(f"{file.with_suffix('.weights.pt')}: not the weights of {file.name}; move both away")
     net = network(run.model, len(data.classes), data.side).to(device)
     net.base.load_state_dict(weights)
