@@ -10,7 +10,7 @@ $(BIN)/jupyter-book build --path-output . -W -n --quiet $(1)
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book pages test quick sweep bench lab clean
+.PHONY: help setup book pages test quick sweep bench faults lab clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -51,6 +51,9 @@ sweep: setup ## train many runs on Dask: make sweep SWEEP="--dataset cifar100 --
 
 bench: setup ## what a step costs: ratios from one interleaved run
 	$(BIN)/python -m skdcore bench
+
+faults: setup ## what a sweep survives: processes killed, files damaged, inputs at random
+	$(BIN)/python tests/faults
 
 lab: setup ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab --notebook-dir . notebooks

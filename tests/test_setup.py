@@ -45,7 +45,7 @@ def test_help_lists_every_target():
     command = ["make", "--no-print-directory", "help"]
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert {line.split()[0] for line in shown.splitlines()} == TARGETS
-    assert {"setup", "book", "pages", "test", "quick", "sweep", "bench", "lab", "clean", "help"} == TARGETS
+    assert {"setup", "book", "pages", "test", "quick", "sweep", "bench", "faults", "lab", "clean", "help"} == TARGETS
 
 
 @pytest.mark.parametrize("target", sorted(TARGETS - {"setup", "help", "clean"}))
