@@ -77,6 +77,21 @@ def test_pages_name_no_script_or_style_from_outside(site):
         assert loaded == [], page
 
 
+def test_the_number_of_a_question_leads_to_its_row(site):
+    rows = set(re.findall(r'id="(q\d+)"', (site / "differences.html").read_text()))
+    texts = {page: (site / f"{page}.html").read_text() for page in PAGES if page != "differences"}
+    led = {page: re.findall(r'href="[^"]*differences\.html#(q\d+)">(Q\d+)<', text) for page, text in texts.items()}
+    assert len(led["experiments/claims"]) > 5
+    assert all(row in rows and row == number.lower() for found in led.values() for row, number in found)
+
+
+def test_every_image_has_a_text_for_whoever_cannot_see_it_and_none_a_files_name(site):
+    for page in PAGES:
+        images = re.findall(r"<img[^>]*>", (site / f"{page}.html").read_text())
+        texts = [re.search(r'alt="([^"]*)"', image) for image in images]
+        assert all(text and len(text[1]) > 15 and not re.search(r"\.(png|svg)$", text[1]) for text in texts), page
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_page_works_in_a_browser_without_a_network(browser, site, address, page):
     events = browser.visit(f"{address}/{page}.html", ready="document.readyState === 'complete'")
