@@ -23,17 +23,28 @@ METHODS, SEEDS = ("vanilla", "drg+dsr", "dlb", "ps_kd"), (0, 1, 2)
 PATIENCE = 120  # seconds until a sweep counts as hanging
 
 
+class Undisturbed(dict):
+    """{run: its record}, each trained in this process when it is first asked for."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __missing__(self, run):
+        self[run] = train(run, "cpu", results=self.folder, progress=False)
+        return self[run]
+
+
 class World:
-    """A folder of images, the `runs` on it, and `expected` {run: its record}, trained one after the other."""
+    """A folder of images, the `runs` on it, and `expected` {run: its record}."""
 
     def __init__(self, top, epochs=16):
         self.top, self.images, self.numbers = Path(top), Path(top, "images"), count()
         _draw(self.images)
         where = f"folder:{self.images}", "resnet10_w16"
         self.epochs, self.runs = epochs, [Run(*where, method, seed, epochs) for seed in SEEDS for method in METHODS]
-        began = time.monotonic()
-        self.expected = {run: train(run, "cpu", results=self.folder(), progress=False) for run in self.runs}
-        self.seconds = time.monotonic() - began  # of all runs, without a sweep around them
+        self.expected, began = Undisturbed(self.folder()), time.monotonic()
+        _ = self.expected[self.runs[0]]
+        self.seconds = len(self.runs) * (time.monotonic() - began)  # of all runs, without a sweep around them
 
     def folder(self):
         """A new folder for results."""
