@@ -182,6 +182,20 @@ def test_a_table_sorts_by_the_numbers_of_a_column_and_back(browser, address):
         assert said == way and len(shown) > 2 and shown == sorted(shown, reverse=reverse)
 
 
+def test_all_runs_are_filtered_by_words_and_the_rows_that_are_left_are_saved(browser, address):
+    browser.visit(f"{address}/experiments/runs.html")
+    whole, rows, lines = browser.evaluate("""(() => {
+        const table = document.querySelector('table.filtered'), box = document.querySelector('input[type=search]');
+        const whole = table.tBodies[0].rows.length;
+        box.value = 'dlb n=50';
+        box.dispatchEvent(new Event('input'));
+        const shown = [...table.tBodies[0].rows].filter(row => !row.hidden).map(row => row.textContent);
+        return [whole, shown, saved(table).trim().split('\\n').length];
+    })()""")
+    assert 0 < len(rows) < whole and lines == len(rows) + 1
+    assert all("dlb" in row and "n=50" in row for row in rows)
+
+
 def test_search_finds_a_page(browser, address):
     browser.visit(
         f"{address}/search.html?q=temperature", ready="document.querySelectorAll('#search-results li').length > 0"

@@ -33,3 +33,24 @@ document.addEventListener("DOMContentLoaded", () => {
     });
   }
 });
+
+// Above a table of many rows stands a box that keeps the rows with all its words, and a button that saves these rows.
+function saved(table) {
+  const rows = [table.tHead.rows[0], ...[...table.tBodies[0].rows].filter((row) => !row.hidden)];
+  const quoted = (cell) => `"${cell.textContent.trim().replaceAll('"', '""')}"`;
+  return rows.map((row) => [...row.cells].map(quoted).join(",")).join("\n") + "\n";
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+  for (const table of document.querySelectorAll("table.filtered")) {
+    const bar = document.createElement("p");
+    bar.innerHTML = '<label>Rows with <input type="search"></label> <a download="runs.csv" href="#">CSV</a>';
+    const [box, link] = [bar.querySelector("input"), bar.querySelector("a")];
+    box.addEventListener("input", () => {
+      const words = box.value.toLowerCase().split(/\s+/);
+      for (const row of table.tBodies[0].rows) row.hidden = !words.every((word) => row.textContent.toLowerCase().includes(word));
+    });
+    link.addEventListener("click", () => { link.href = URL.createObjectURL(new Blob([saved(table)], { type: "text/csv" })); });
+    table.before(bar);
+  }
+});

@@ -3,7 +3,6 @@
 import html
 from math import nan
 
-import itables
 import pandas
 from IPython.display import HTML
 
@@ -30,11 +29,11 @@ def listed(results):
 
 
 def table(results):
-    """The rows of `listed` as a table in which each run links to its page; it needs no network."""
+    """The rows of `listed` as HTML, each with a link to the page of its runs; in the book it can be filtered."""
     frame = listed(results).round({"accuracy, %": 2, "NLL": 4, "ECE": 4, "training accuracy, %": 2, "minutes": 1})
     texts = frame.select_dtypes(exclude="number").columns
     frame[texts] = frame[texts].map(html.escape)
     addresses = frame.pop("page")
     frame["method"] = [f'<a href="../{page}">{name}</a>' for page, name in zip(addresses, frame["method"], strict=True)]
-    options = {"classes": "display compact nowrap", "buttons": ["csvHtml5"], "paging": False, "scrollX": True}
-    return HTML(itables.to_html_datatable(frame, table_id="runs", allow_html=True, showIndex=False, **options))
+    how = {"index": False, "escape": False, "border": 0, "na_rep": "", "table_id": "runs", "justify": "left"}
+    return HTML(frame.to_html(classes="table filtered", **how))
