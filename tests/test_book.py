@@ -185,7 +185,8 @@ def test_a_table_sorts_by_the_numbers_of_a_column_and_back(browser, address):
 def test_all_runs_are_filtered_by_words_and_the_rows_that_are_left_are_saved(browser, address):
     browser.visit(f"{address}/experiments/runs.html")
     whole, rows, lines = browser.evaluate("""(() => {
-        const table = document.querySelector('table.filtered'), box = document.querySelector('input[type=search]');
+        const table = document.querySelector('table.filtered');
+        const box = table.previousElementSibling.querySelector('input');
         const whole = table.tBodies[0].rows.length;
         box.value = 'dlb n=50';
         box.dispatchEvent(new Event('input'));
