@@ -113,8 +113,8 @@ WIDER = """[...document.querySelectorAll('.bd-article *')].filter(e => {
     return true;
 }).map(e => e.outerHTML.slice(0, 100))"""
 TWICE = """[...document.querySelectorAll('[id]')].map(e => e.id).filter((id, at, all) => all.indexOf(id) !== at)"""
-VIOLATIONS = """axe.run(WHERE, {resultTypes: ['violations'], rules: {'color-contrast': {enabled: CONTRAST}}}).then(found =>
-    found.violations.filter(one => ['serious', 'critical'].includes(one.impact))
+VIOLATIONS = """axe.run(WHERE, {rules: {'color-contrast': {enabled: CONTRAST}}}).then(found => found.violations
+    .filter(one => ['serious', 'critical'].includes(one.impact))
     .map(one => one.id + ': ' + one.nodes[0].html.slice(0, 200)))"""
 CONTRASTS = ("index", "experiments/table_1", "methods")  # all pages have one style; looking for contrasts takes long
 
