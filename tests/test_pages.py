@@ -1,5 +1,6 @@
 """The pages of the book are made from the notebooks, and again only when what they are made from changed."""
 
+import asyncio
 import os
 import re
 import shutil
@@ -75,6 +76,14 @@ def test_each_notebook_becomes_a_page_and_is_not_run_again_while_nothing_changed
         ("index", "unchanged"),
     }
     assert before == {file: file.stat().st_mtime_ns for file in folder.rglob("*")}
+
+
+def test_no_event_loop_is_left_open(root, tmp_path, monkeypatch):
+    loops, new = [], asyncio.new_event_loop
+    monkeypatch.setattr(asyncio, "new_event_loop", lambda: loops.append(new()) or loops[-1])
+    assert make(tmp_path / "book", root=root) == []
+    assert loops
+    assert all(loop.is_closed() for loop in loops)
 
 
 def test_two_runs_of_a_notebook_give_the_same_file_without_a_path_an_address_or_a_time(root, tmp_path):

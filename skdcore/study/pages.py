@@ -9,12 +9,13 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import nbformat
 import papermill
 from dask.system import CPU_COUNT  # knows of containers
+from jupyter_core.utils import ensure_event_loop
 
 from skdcore.errors import unknown
 from skdcore.records import atomically
@@ -65,7 +66,8 @@ class Page:
     def make(self):
         """Runs the notebook and writes the page, whole or not at all."""
         how = {"progress_bar": False, "extra_arguments": ["--log-level=CRITICAL"]}  # else it warns of TCP
-        done = papermill.execute_notebook(self.template, None, self.given, cwd=self.root, **how)
+        with closing(ensure_event_loop()):  # this thread's, which papermill would leave open
+            done = papermill.execute_notebook(self.template, None, self.given, cwd=self.root, **how)
         done.cells[:0] = install.cells(self.root)  # not run here
         self._strip(done)
         done.metadata["skdcore"] = {"fingerprint": self.fingerprint()}  # after the run: it may have left records
