@@ -15,13 +15,15 @@ import torch
 from skdcore import records
 from skdcore.datasets import DATASETS
 from skdcore.errors import Broken, Stopped
+from skdcore.machine import usable
 from skdcore.methods import METHODS
 from skdcore.models import MODELS
 from skdcore.progress import Line
 from skdcore.sums import signature
-from skdcore.sweep import sweep
-from skdcore.train import Run, outcome, prepare, train
+from skdcore.sweep import slots, sweep
+from skdcore.train import Run, prepare, train
 
+DRY_RUN = {"action": "store_true", "help": "print the plan and the time it takes, and train nothing"}
 STOPPED = 3  # exit status of a run that stopped at its checkpoint and can resume
 
 
@@ -59,10 +61,11 @@ def parser():
         _how(sub)
         if command is sweep_command:
             _cluster(sub)
+            sub.add_argument("--dry-run", **DRY_RUN)
     queue = _add(commands, queue_command, "train the study's own runs, most valuable first")
     queue.add_argument("regime", nargs="+", help="regimes of study.yml, such as tenth, fifth or paper")
     queue.add_argument("--round", nargs="+", metavar="R", help="rounds of study.yml, such as A; default: all")
-    queue.add_argument("--dry-run", action="store_true", help="print the plan and the time it takes, and train nothing")
+    queue.add_argument("--dry-run", **DRY_RUN)
     queue.add_argument("--workers", type=int, default=1, metavar="N", help="runs at a time (default: %(default)s)")
     queue.add_argument("--dataset", help="in place of the regime's, to try the queue out")
     _how(queue)
@@ -167,22 +170,28 @@ def queue_command(chosen):
     The list is `queue` of study.yml.  Complete runs are skipped, so the same command resumes where it was stopped by
     --budget or Ctrl-C.  The command gives way to other programs (nice 19).
     """
-    from skdcore.study.queue import plan, queue, summary
+    from skdcore.study.queue import plan, queue
 
     end = time.monotonic() + chosen.budget
     changed = {"dataset": chosen.dataset, "epochs": chosen.epochs, "precision": chosen.precision}
     chosen_runs = queue(chosen.regime, chosen.round, **changed)
-    table = plan(chosen_runs, chosen.results)
-    if chosen.dry_run:
-        print(table.round(1).to_string(index=False))
-    print(summary(table, chosen.workers), file=sys.stdout if chosen.dry_run else sys.stderr)
-    if chosen.dry_run:
+    if _planned(plan(chosen_runs, chosen.results), chosen.workers, chosen.dry_run):
         return 0
     if hasattr(os, "nice"):
         os.nice(19)
     if chosen.workers == 1:
         return _one_by_one(chosen_runs, end, chosen)
     return _side_by_side(list(chosen_runs), chosen)
+
+
+def _planned(table, workers, dry_run):
+    """Sums up a plan, on stderr; if it is all that is asked for, prints it and returns True."""
+    from skdcore.study.queue import summary
+
+    if dry_run:
+        print(table.round(1).to_string(index=False))
+    print(summary(table, workers), file=sys.stdout if dry_run else sys.stderr)
+    return dry_run
 
 
 def _one_by_one(chosen_runs, end, chosen):
@@ -195,8 +204,18 @@ def _one_by_one(chosen_runs, end, chosen):
 
 
 def sweep_command(chosen):
-    """Train the runs side by side on Dask: one process of one thread for each core, or one for each GPU."""
-    return _side_by_side(runs(chosen), chosen, chosen.scheduler)
+    """Train the runs side by side on Dask: one process of one thread for each core, or one for each GPU.
+
+    The longest run comes first, as far as records tell how long one takes.
+    """
+    from skdcore.study.queue import plan
+
+    chosen_runs = list(dict.fromkeys(runs(chosen)))
+    table = plan(dict.fromkeys(chosen_runs, ""), chosen.results, usable(chosen.device)).drop(columns="round")
+    if _planned(table, chosen.workers or slots(chosen.device), chosen.dry_run):
+        return 0
+    order = table["minutes"].sort_values(ascending=False, na_position="first", kind="stable").index
+    return _side_by_side([chosen_runs[i] for i in order], chosen, chosen.scheduler)
 
 
 def _side_by_side(chosen_runs, chosen, scheduler=None):
@@ -207,7 +226,7 @@ def _side_by_side(chosen_runs, chosen, scheduler=None):
 
 def _report(record):
     failed = record["state"] == "failed"
-    print(outcome(record), file=sys.stderr if failed else sys.stdout, flush=True)
+    print(records.outcome(record), file=sys.stderr if failed else sys.stdout, flush=True)
     return int(failed)
 
 

@@ -180,6 +180,14 @@ def atomically(file, content):
         temporary.unlink(missing_ok=True)
 
 
+def outcome(record):
+    """One line on how a run ended."""
+    run = record["run"]
+    if record["state"] == "failed":
+        return f"{run['method']} seed {run['seed']}: failed: {record['reason']}"
+    return f"{run['method']} seed {run['seed']}: test accuracy {record['final']['accuracy']:.2f} %"
+
+
 @contextmanager
 def lock(file, stop=lambda: None, line=None):
     """A lock on the run, so that two workers never train it twice; the system frees it if one dies.

@@ -36,6 +36,9 @@ class Run:
                 raise ValueError(f"{name}={value!r}: a whole number of at least {least}")
         object.__setattr__(self, "method", canonical(self.method))
 
+    def __str__(self):
+        return f"{self.dataset} {self.model} {self.method} seed {self.seed}"
+
     def settings(self, device="cpu", train=None):
         """Every parameter of the run with its defaults resolved: `run` of its record.
 

@@ -11,10 +11,11 @@ from uuid import uuid4
 
 import torch
 
+from skdcore import records
 from skdcore.errors import Broken, Stopped
-from skdcore.progress import Line
+from skdcore.progress import Line, words
 from skdcore.stop import ASKED, ask, interrupts
-from skdcore.train import outcome, prepare, train
+from skdcore.train import prepare, train
 
 # Dask's workers return memory to the system at once; asking for it again makes a step 1.4 times slower.
 KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": 2**30, "MALLOC_MMAP_THRESHOLD_": 2**25}
@@ -46,7 +47,7 @@ def sweep(runs, root=None, results="results", device=None, scheduler=None, budge
         missing = [run for run in runs if run not in found]
         line.show(f"{len(runs)} runs, {len(found)} of them complete")
         if missing:
-            with _client(scheduler, min(workers or _slots(device), len(missing))) as client:
+            with _client(scheduler, min(workers or slots(device), len(missing))) as client:
                 found |= zip(missing, _train_all(client, missing, line, deadline=deadline, **options), strict=True)
     return [found[run] for run in runs]
 
@@ -55,18 +56,28 @@ def _train_all(client, runs, line, **options):
     """The records of the runs, in order.  Ctrl-C asks them to stop at checkpoints; a second one is not caught."""
     options["sweep"] = uuid4().hex
     futures = client.map(_train, runs, pure=False, **options)
+    table = Table({future.key: str(run) for run, future in zip(runs, futures, strict=True)}, line)
+    client.subscribe_topic(options["sweep"], table.hear)
     try:
-        _wait(client, runs, futures, line)
+        _wait(futures, table)
     except KeyboardInterrupt:
         line.show("stopping at checkpoints; Ctrl-C again ends at once")
         try:
-            client.run(ask, options["sweep"])
+            client.register_plugin(_asking(options["sweep"]))
         except OSError:  # the signal has ended the workers, too; new ones would begin again
             raise KeyboardInterrupt from None
-        _wait(client, runs, futures, line)
+        _wait(futures, table)
+        client.unregister_worker_plugin(options["sweep"])
+    return _ended(runs, futures)
+
+
+def _ended(runs, futures):
+    """The records of the runs.  Raises `Stopped` or, first of all, `Broken` if one has none."""
+    if any(future.cancelled() for future in futures):
+        raise Stopped("the Dask scheduler is gone; the same command resumes, once there is one")
     broken = {run: future.exception() for run, future in zip(runs, futures, strict=True) if future.status == "error"}
     if broken:
-        names = "; ".join(f"{_name(run)}: {_reason(error)}" for run, error in broken.items())
+        names = "; ".join(f"{run}: {_reason(error)}" for run, error in broken.items())
         raise Broken(f"{len(broken)} of {len(runs)} runs broke, the others went on: {names}")
     results = [future.result() for future in futures]
     if stopped := [text for text in results if isinstance(text, str)]:
@@ -74,24 +85,63 @@ def _train_all(client, runs, line, **options):
     return results
 
 
-def _wait(client, runs, futures, line):
-    """Waits for all futures, with a line of progress for each that ends."""
+def _asking(sweep):
+    """What asks a sweep's runs to stop on every worker, on those too that join later."""
+    from distributed import WorkerPlugin
+
+    class Asking(WorkerPlugin):
+        name = sweep
+
+        def setup(self, worker):
+            ask(sweep)
+
+    return Asking()
+
+
+class Table:
+    """What a sweep shows: how many runs are done and, below, how far each is that a worker trains.
+
+    `names` {key of a future: name of its run}.
+    """
+
+    def __init__(self, names, line):
+        self.names, self.line, self.began = names, line, time.monotonic()
+        self.done, self.running, self.latest = set(), {}, ""
+        self.line.show(self.text())
+
+    def hear(self, event):
+        """Takes what the worker of a run reports: (time, (key, text))."""
+        key, text = event[1]
+        if key not in self.done:
+            self.running[key] = text
+            self.line.update(self.text)
+
+    def end(self, key, text):
+        """Takes how a run ended."""
+        self.done.add(key)
+        self.running.pop(key, None)
+        self.latest = f"; latest: {text}"
+        self.line.show(self.text())
+
+    def text(self):
+        """The table, under a line that sums it up."""
+        head = f"{len(self.done)} of {len(self.names)} runs done, {len(self.running)} running"
+        rows = [(self.names[key], text.rpartition(": ")[2]) for key, text in list(self.running.items())]
+        width = max((len(name) for name, _ in rows), default=0)
+        rows = [f"  {name:{width}}  {text}" for name, text in rows]
+        return "\n".join([f"{head}, {words(time.monotonic() - self.began)}{self.latest}", *rows])
+
+
+def _wait(futures, table):
+    """Waits for all futures; those that end go to the table."""
     from distributed import as_completed
 
-    by_key = {future.key: run for run, future in zip(runs, futures, strict=True)}
-    began, slots = time.monotonic(), len(client.nthreads())
-    line.show(f"0 of {len(runs)} runs done, {slots} at a time")
-    for done, future in enumerate(as_completed(futures), 1):
+    for future in as_completed(futures):
         if future.status == "error":
-            text = f"{_name(by_key[future.key])} broke: {_reason(future.exception())}"
-        else:
-            text = ended if isinstance(ended := future.result(), str) else outcome(ended)
-        minutes = (time.monotonic() - began) / 60
-        line.show(f"{done} of {len(runs)} runs done, {slots} at a time, {minutes:.1f} min; latest: {text}")
-
-
-def _name(run):
-    return f"{run.dataset} {run.model} {run.method} seed {run.seed}"
+            table.end(future.key, f"{table.names[future.key]} broke: {_reason(future.exception())}")
+        elif not future.cancelled():
+            ended = future.result()
+            table.end(future.key, ended if isinstance(ended, str) else records.outcome(ended))
 
 
 def _reason(error):
@@ -105,25 +155,29 @@ def _reason(error):
 
 def _train(run, deadline, device, sweep, **options):
     """What a worker does: the record, or the words of `Stopped`."""
+    from distributed import get_worker
+
     if sweep in ASKED:
-        return f"{_name(run)}: not begun"
+        return f"{run}: not begun"
+    worker = get_worker()
+    if worker.state.nthreads > 1:  # runs side by side in one process would share torch's random state
+        raise ValueError(f"the worker {worker.address} has {worker.state.nthreads} threads; start it with --nthreads 1")
     if device in (None, "cuda") and torch.cuda.is_available():
-        device = _gpu()
+        device = _gpu(worker.name)
+    key = worker.get_current_task()
+    options |= {"budget": deadline - time.time(), "sweep": sweep}
     try:
-        return train(run, device, budget=deadline - time.time(), progress=False, sweep=sweep, **options)
+        return train(run, device, progress=lambda text: worker.log_event(sweep, (key, text)), **options)
     except Stopped as stopped:
         return str(stopped)
 
 
-def _gpu():
-    """A local cluster's workers are numbered and share out the GPUs; any other worker has its own."""
-    from distributed import get_worker
-
-    name = get_worker().name
+def _gpu(name):
+    """A local cluster's workers have numbers for names and share out the GPUs; any other worker has its own."""
     return f"cuda:{name % torch.cuda.device_count()}" if isinstance(name, int) else "cuda"
 
 
-def _slots(device):
+def slots(device):
     from dask.system import CPU_COUNT  # knows of containers
 
     if device not in (None, "cuda", "cpu"):

@@ -15,7 +15,7 @@ from skdcore.machine import AND, kernels, now, peak_memory, provenance, usable
 from skdcore.methods import build
 from skdcore.models import network
 from skdcore.precision import autocast
-from skdcore.progress import Line
+from skdcore.progress import Line, words
 from skdcore.run import Run, learning_rate
 from skdcore.state import State, fingerprint, halved, load, load_exits, readable, save, save_arrays
 from skdcore.step import Step
@@ -42,7 +42,8 @@ def train(
     had: bit for bit on a CPU.  Checkpoints are written every `checkpoint_minutes`, and on SIGINT, SIGTERM or
     when `budget` seconds are over; then `Stopped` is raised.  A loss that is not finite ends the run with a
     record whose state is "failed".  On CUDA the step is captured and replayed (capture.py) unless `eager`.
-    `sweep` names the sweep that may ask the run to stop.
+    `progress`: whether to show how far the run is, or a function that is told.  `sweep` names the sweep that may ask
+    the run to stop.
     Bad arguments raise ValueError and write nothing.
     """
     device, deadline = usable(device), time.monotonic() + budget
@@ -51,10 +52,10 @@ def train(
     file = records.path(results, settings)
     if record := records.find(results, settings, data_sha256):
         with Line(progress) as line:
-            line.show(f"{outcome(record)} (recorded before, so not trained again)")
+            line.show(f"{records.outcome(record)} (recorded before, so not trained again)")
         return record
     if time.monotonic() > deadline:  # before a network is made, which takes long where it is large
-        raise Stopped(f"{run.dataset} {run.model} {run.method} seed {run.seed}: not begun, the time budget is used up")
+        raise Stopped(f"{run}: not begun, the time budget is used up")
     taught_by, made = {}, {"data_sha256": data_sha256}
     how = {"progress": progress, "eager": eager, "checkpoint_minutes": checkpoint_minutes, "sweep": sweep}
     for name in teachers(run.method):
@@ -72,7 +73,7 @@ def train(
         record = training.run(stop, line, checkpoint_minutes * 60)
         records.write(file, record)
         checkpoint.remove(file)
-        line.show(outcome(record))
+        line.show(records.outcome(record))
     return record
 
 
@@ -93,7 +94,7 @@ def trained_network(run, device, root, results, **how):
         results = Path(results, "teachers")
         file = records.path(results, settings)
     if (record := train(run, device, root, results, **how))["state"] == "failed":
-        raise ValueError(f"no teacher: {outcome(record)}")
+        raise ValueError(f"no teacher: {records.outcome(record)}")
     weights = load(file.with_suffix(".weights.pt"), device)
     with readable(file.with_suffix(".weights.pt")):
         own = fingerprint(weights)
@@ -131,14 +132,6 @@ def rehearsal(settings, data, test, device):
     model = settings["model"], len(data.classes), data.side
     stand_ins = {name: network(*model).to(device).eval() for name in teachers(settings["method"])}
     return Training(settings, data, test, device, stand_ins)
-
-
-def outcome(record):
-    """One line on how a run ended."""
-    run = record["run"]
-    if record["state"] == "failed":
-        return f"{run['method']} seed {run['seed']}: failed: {record['reason']}"
-    return f"{run['method']} seed {run['seed']}: test accuracy {record['final']['accuracy']:.2f} %"
 
 
 class Training:
@@ -241,7 +234,7 @@ class Training:
                     step = self.capture.capture()
                 step()
                 state.at += 1
-                line.update(self.headline)
+                line.update(lambda: f"{self.headline()}, {self.left()} left")
             self.lap("training")
             if bad := self.first_bad_step():
                 return self.failed(f"the loss is not finite at epoch {state.epoch + 1}, step {bad}")
@@ -298,6 +291,12 @@ class Training:
         at = f"epoch {min(state.epoch + 1, run['epochs'])}/{run['epochs']}, step {state.at}/{len(state.batches)}"
         accuracy = f", test accuracy {state.curve['test'][-1]:.2f} %" if state.curve["test"] else ""
         return f"{run['dataset']} {run['model']} {run['method']} seed {run['seed']}: {at}{accuracy}"
+
+    def left(self):
+        """How long the rest of the run takes at its pace so far, in words."""
+        epochs, done = self.settings["epochs"], self.state.epoch + self.state.at / len(self.state.batches)
+        spent = sum(self.state.seconds.values()) + time.monotonic() - self.lap_began
+        return words(spent * (epochs - done) / done)
 
     def finished(self, logits):
         """The record of a finished run, of the form `records.SCHEMA`; writes the files beside it.

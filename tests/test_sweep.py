@@ -38,7 +38,7 @@ def test_a_sweep_on_two_workers_gives_the_records_of_one_run_after_the_other(run
     assert [timeless(record) for record in ended] == [timeless(record) for record in alone]
     assert ended[0] == before and files(tmp_path / "dask") == files(tmp_path / "alone")
     assert all(record["provenance"]["threads"] == 1 for record in ended)
-    assert "3 of 3 runs done, 2 at a time" in capfd.readouterr().err
+    assert "3 of 3 runs done, 0 running" in capfd.readouterr().err
     assert not multiprocessing.active_children(), "no worker outlives its sweep"
 
 
@@ -76,13 +76,16 @@ def test_a_cell_whose_worker_is_killed_is_ended_by_another(runs, tmp_path):
 
 class Future:
     def __init__(self, function, run, options):
-        self.key, self.status = str(run), "finished"
+        self.key, self.status = "its key", "finished"
         try:
             value = function(run, **options)
             self.result = lambda: value
         except Exception as error:
             self.status, caught = "error", error
             self.exception = lambda: caught
+
+    def cancelled(self):
+        return False
 
 
 class Here:
@@ -97,8 +100,13 @@ class Here:
     def map(self, function, runs, pure, **options):
         return [Future(function, run, options) for run in runs]
 
-    def nthreads(self):
-        return {"here": 1}
+    def subscribe_topic(self, topic, handler):
+        HERE.log_event = lambda _, message: handler((0, message))
+
+
+HERE = SimpleNamespace(
+    name="here", address="tcp://here", state=SimpleNamespace(nthreads=1), get_current_task=lambda: "its key"
+)
 
 
 @pytest.fixture
@@ -106,6 +114,7 @@ def here(monkeypatch):
     slots = []
     monkeypatch.setattr(module, "_client", lambda scheduler, workers: slots.append(workers) or Here())
     monkeypatch.setattr("distributed.as_completed", lambda futures: futures)
+    monkeypatch.setattr("distributed.get_worker", lambda: HERE)
     return slots
 
 
@@ -252,14 +261,14 @@ def test_there_are_no_more_workers_than_cores_cells_or_what_is_asked_for(
 def test_a_slot_is_a_gpu_where_there_are_some_else_a_core(monkeypatch, device, slots):
     monkeypatch.setattr("dask.system.CPU_COUNT", 4)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
-    assert module._slots(device) == slots
+    assert module.slots(device) == slots
 
 
 @pytest.mark.parametrize("device, used", [(None, "cuda:2"), ("cuda", "cuda:2"), ("cuda:1", "cuda:1"), ("cpu", "cpu")])
 def test_the_workers_of_this_machine_share_out_its_gpus(monkeypatch, device, used):
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
-    monkeypatch.setattr("distributed.get_worker", lambda: SimpleNamespace(name=5))
+    monkeypatch.setattr("distributed.get_worker", lambda: SimpleNamespace(**vars(HERE) | {"name": 5}))
     monkeypatch.setattr(module, "train", lambda run, device, **_: device)
     assert module._train(None, float("inf"), device, "a sweep") == used
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -28,7 +29,7 @@ from skdcore.errors import Stopped
 from skdcore.losses import cross_entropy
 from skdcore.methods import METHODS
 from skdcore.models import network
-from skdcore.progress import Line
+from skdcore.progress import Line, words
 from skdcore.sums import method
 from skdcore.train import Run, Training, learning_rate, train
 
@@ -934,7 +935,8 @@ def test_progress_goes_to_stderr_and_ends_with_the_accuracy(tiny, tmp_path, caps
     record = train(Run(*RUN, "vanilla"), "cpu", results=tmp_path)
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.splitlines()[0] == "tiny resnet10_w16 vanilla seed 0: epoch 1/3, step 1/5"
+    first = r"tiny resnet10_w16 vanilla seed 0: epoch 1/3, step 1/5, [\d.]+ (s|min|h) left"
+    assert re.fullmatch(first, err.splitlines()[0])
     assert err.splitlines()[-1] == f"vanilla seed 0: test accuracy {record['final']['accuracy']:.2f} %"
 
 
@@ -957,4 +959,26 @@ def test_a_terminals_line_is_rewritten_in_place(capsys, monkeypatch):
     with Line() as line:
         line.show("one")
         line.show("two")
-    assert capsys.readouterr().err == "\r\033[Kone\r\033[Ktwo\n"
+    assert capsys.readouterr().err == "\r\033[Jone\r\033[Jtwo\n"
+
+
+def test_a_terminals_table_is_rewritten_in_place_and_no_line_of_it_wraps(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "8")
+    with Line() as line:
+        line.show("one\ntwo\nthree and more")
+        line.show("four")
+    assert capsys.readouterr().err == "\r\033[Jone\ntwo\nthree a\r\033[2A\033[Jfour\n"
+
+
+def test_a_table_is_one_line_in_a_log_and_whole_where_a_function_takes_it(capsys):
+    taken = []
+    for output in (True, taken.append):
+        with Line(output) as line:
+            line.show("one\ntwo")
+    assert capsys.readouterr().err == "one\n" and taken == ["one\ntwo"]
+
+
+@pytest.mark.parametrize("seconds, text", [(0, "0.0 s"), (59.9, "59.9 s"), (90, "1.5 min"), (9000, "2.5 h")])
+def test_a_time_is_told_in_the_unit_that_suits_it(seconds, text):
+    assert words(seconds) == text

@@ -1,5 +1,8 @@
 """The queue: which runs of which regime come first, which are complete, and how long the others will take."""
 
+from math import nan
+from statistics import median
+
 import pandas
 
 from skdcore import records
@@ -51,37 +54,44 @@ def _runs(of, values, changed):
                     yield Run(changed.get("dataset") or plain, network, longer, seed, epochs, precision)
 
 
-def plan(chosen, results):
-    """A pandas row for each run of the queue: its round, whether it is complete, and the minutes that it needs.
+def plan(chosen, results, device="cpu"):
+    """A pandas row for each run, {run: its round}: the round, whether it is complete, and the minutes that it needs.
 
     Minutes come from records of the same data set and network: of the same method or, times its cost, of vanilla.  They
-    are NaN where there is no such record.
+    are NaN where there is no such record.  `device` decides the precision of a run that leaves it open.
     """
-    pace = {}
-    for record in records.under(results):
-        if record["state"] == "finished":
-            run = record["run"]
-            key = run["dataset"], run["model"], run["method"]
-            pace.setdefault(key, []).append(record["cost"]["seconds"] / run["epochs"] / 60)
+    settings = {run: run.settings(device) for run in chosen}
+    kinds = {records.path(results, one).parents[2] for one in settings.values()}
+    pace = _pace(record for kind in sorted(kinds) for record in records.under(kind))
     rows = []
     for run, name in chosen.items():
-        complete = records.find(results, run.settings()) is not None
-        minutes = 0.0 if complete else _minutes(run, pace)
-        rows.append(
-            {"round": name} | {key: getattr(run, key) for key in ("dataset", "model", "method", "epochs", "seed")}
-        )
-        rows[-1] |= {"complete": complete, "minutes": minutes}
+        complete = records.find(results, settings[run]) is not None
+        minutes = 0.0 if complete else _minutes(settings[run], pace)
+        about = {key: settings[run][key] for key in ("dataset", "model", "method", "epochs", "seed")}
+        rows.append({"round": name} | about | {"complete": complete, "minutes": minutes})
     return pandas.DataFrame(rows)
 
 
+def _pace(found):
+    """{data set, network and method: minutes an epoch}, the median of the finished records."""
+    minutes = {}
+    for record in found:
+        if record["state"] == "finished":
+            run = record["run"]
+            key = run["dataset"], run["model"], run["method"]
+            minutes.setdefault(key, []).append(record["cost"]["seconds"] / run["epochs"] / 60)
+    return {key: median(values) for key, values in minutes.items()}
+
+
 def _minutes(run, pace):
-    own, plain = (pace.get((run.dataset, run.model, method)) for method in (run.method, BASELINE))
-    if own:
-        return run.epochs * pandas.Series(own).median()
+    """The minutes that a run with these settings needs, or NaN."""
+    dataset, model, method, epochs = (run[key] for key in ("dataset", "model", "method", "epochs"))
+    if own := pace.get((dataset, model, method)):
+        return epochs * own
     try:
-        return run.epochs * pandas.Series(plain, dtype=float).median() * cost(run.model, run.method)
-    except ValueError:  # no benchmark has it
-        return float("nan")
+        return epochs * pace[dataset, model, BASELINE] * cost(model, method)
+    except (KeyError, ValueError, FileNotFoundError):  # no record, no benchmark, or no study.yml
+        return nan
 
 
 def summary(table, workers=1):
