@@ -14,7 +14,7 @@ import torch
 
 from skdcore import records
 from skdcore.datasets import DATASETS
-from skdcore.errors import Broken, Stopped
+from skdcore.errors import Broken, Stopped, short
 from skdcore.machine import usable
 from skdcore.methods import METHODS
 from skdcore.models import MODELS
@@ -134,10 +134,10 @@ def _how(sub):
 
 def duration(text):
     """Seconds of a time such as 90s, 9m or 1h30m."""
-    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text)
+    match = re.fullmatch(r"(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?", text)
     hours, minutes, seconds = (int(part or 0) for part in match.groups()) if match else (0, 0, 0)
     if not (total := 3600 * hours + 60 * minutes + seconds):
-        raise argparse.ArgumentTypeError(f"{text!r}: a time such as 90s, 9m or 1h30m")
+        raise argparse.ArgumentTypeError(f"{short(text)}: a time such as 90s, 9m or 1h30m")
     return total
 
 
@@ -170,13 +170,15 @@ def queue_command(chosen):
     The list is `queue` of study.yml.  Complete runs are skipped, so the same command resumes where it was stopped by
     --budget or Ctrl-C.  The command gives way to other programs (nice 19).
     """
-    from skdcore.study.queue import plan, queue
+    from skdcore.study.queue import plan, queue, summary
 
     end = time.monotonic() + chosen.budget
     changed = {"dataset": chosen.dataset, "epochs": chosen.epochs, "precision": chosen.precision}
     chosen_runs = queue(chosen.regime, chosen.round, **changed)
-    if _planned(plan(chosen_runs, chosen.results), chosen.workers, chosen.dry_run):
-        return 0
+    table = plan(chosen_runs, chosen.results)
+    if chosen.dry_run:
+        return _show(table, chosen.workers)
+    print(summary(table, chosen.workers), file=sys.stderr)
     if hasattr(os, "nice"):
         os.nice(19)
     if chosen.workers == 1:
@@ -184,14 +186,10 @@ def queue_command(chosen):
     return _side_by_side(list(chosen_runs), chosen)
 
 
-def _planned(table, workers, dry_run):
-    """Sums up a plan, on stderr; if it is all that is asked for, prints it and returns True."""
+def _show(table, workers):
     from skdcore.study.queue import summary
 
-    if dry_run:
-        print(table.round(1).to_string(index=False))
-    print(summary(table, workers), file=sys.stdout if dry_run else sys.stderr)
-    return dry_run
+    print(f"{table.round(1).to_string(index=False)}\n{summary(table, workers)}")
 
 
 def _one_by_one(chosen_runs, end, chosen):
@@ -212,8 +210,8 @@ def sweep_command(chosen):
 
     chosen_runs = list(dict.fromkeys(runs(chosen)))
     table = plan(dict.fromkeys(chosen_runs, ""), chosen.results, usable(chosen.device)).drop(columns="round")
-    if _planned(table, chosen.workers or slots(chosen.device), chosen.dry_run):
-        return 0
+    if chosen.dry_run:
+        return _show(table, chosen.workers or slots(chosen.device))
     order = table["minutes"].sort_values(ascending=False, na_position="first", kind="stable").index
     return _side_by_side([chosen_runs[i] for i in order], chosen, chosen.scheduler)
 

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from skdcore.errors import unknown
-from skdcore.image_files import image_files, shorter_side, squares
-from skdcore.sums import call
+from skdcore.image_files import image_files, shorter_side, squares, warn_of_others
+from skdcore.sums import call, expression
 from skdcore.vision import torchvision
 
 SIDES = (32, 64, 224)  # of a folder's images: the largest one that they fill
@@ -59,10 +59,7 @@ def entry(name):
     if name.startswith("folder:"):
         path = Path(name.removeprefix("folder:")).resolve()  # one text for each folder, true in every process
         return Entry(f"folder:{path.name}", f"folder:{path}", lambda root, seed: _folder(path), padded, OTHERS, False)
-    try:
-        node = ast.parse(name.strip(), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        node = None
+    node = expression(name)
     if not isinstance(node, ast.Call) and not (isinstance(node, ast.Name) and node.id in DATASETS):
         raise unknown("data set", name, [*DATASETS, "folder:PATH"])
     function, keywords, text = call(node, DATASETS, "data set", name)
@@ -231,6 +228,7 @@ def _folder(path):
         parts.append({d.name: image_files(d) for d in sorted((path / part).iterdir()) if d.is_dir()})
     train, test = parts
     _check_classes(path, train, test)
+    warn_of_others(path, {file for part in parts for files in part.values() for file in files})
     sides = sorted(shorter_side(file) for files in train.values() for file in files)
     side = max((s for s in SIDES if s <= sides[len(sides) // 2]), default=SIDES[0])
     return *(_read(part, side) for part in parts), list(train)

@@ -9,7 +9,13 @@ def unknown(kind, name, known):
     begun = [other for other in known if name and other.startswith(str(name))]
     near = list(dict.fromkeys(begun + get_close_matches(str(name), known, n=3, cutoff=0.5)))
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
-    return ValueError(f"unknown {kind} {name!r}; {hint}")
+    return ValueError(f"unknown {kind} {short(name)}; {hint}")
+
+
+def short(value):
+    """A value as an error shows it: the middle of a very long one is left out."""
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:90]} ... {text[-90:]}"
 
 
 class Damaged(ValueError):

@@ -1,9 +1,11 @@
 """Image files as pixels: whatever a file holds becomes 8-bit RGB, scaled and centre-cropped to a square."""
 
+import warnings
+from collections import Counter
 from contextlib import contextmanager
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from skdcore.progress import Line
 from skdcore.vision import torchvision
@@ -18,6 +20,20 @@ def image_files(directory):
     return files
 
 
+def warn_of_others(folder, used):
+    """Warns of what is in a folder of train/CLASS/* and test/CLASS/* beside the files used, by ending and number."""
+    there = [entry for place in ("train/*", "test/*", "train/*/*", "test/*/*") for entry in folder.glob(place)]
+    classes = {file.parent for file in used}
+    kinds = Counter(
+        "folder" if entry.is_dir() else entry.suffix.lower() or "file without an ending"
+        for entry in there
+        if entry not in classes | used and not entry.name.startswith(".")
+    )
+    if kinds:
+        counts = ", ".join(f"{n} {kind}{'s' * (kind == 'folder' and n > 1)}" for kind, n in sorted(kinds.items()))
+        warnings.warn(f"{folder}: left out as no images: {counts}", stacklevel=2)
+
+
 def shorter_side(file):
     """The shorter side of the image in the file, in pixels.  Raises ValueError if it is not a readable image."""
     with _opened(file) as image:
@@ -25,7 +41,7 @@ def shorter_side(file):
 
 
 def squares(files, side):
-    """The images in the files one by one, scaled and centre-cropped to `side`: uint8 (side, side, 3).
+    """The images in the files one by one, upright, scaled and centre-cropped to `side`: uint8 (side, side, 3).
 
     Raises ValueError, naming the file, for a broken image and for pixels of no known range.
     """
@@ -33,7 +49,8 @@ def squares(files, side):
     with Line(show=len(files) > 5000) as line:  # a few are read in no time
         for i, file in enumerate(files):
             with _opened(file) as image:
-                square = np.asarray(fit.center_crop(fit.resize(_rgb(image, file), side), side))
+                rgb = _rgb(ImageOps.exif_transpose(image), file)
+                square = np.asarray(fit.center_crop(fit.resize(rgb, side), side))
             yield square
             line.update(lambda done=i + 1: f"{done:,} of {len(files):,} images read")
         line.show(f"{len(files):,} images read")
@@ -50,9 +67,14 @@ def _opened(file):
 
 
 def _rgb(image, file):
-    """The image in 8 bits a colour.  Pillow would clip deeper pixels to white; those of no known range are refused."""
+    """The image in 8 bits a colour, on white where it is transparent.
+
+    Pillow would clip deeper pixels to white; those of no known range are refused.
+    """
     if image.mode.startswith("I;16"):
         image = Image.fromarray((np.asarray(image).astype(np.float32) / 257).round().astype(np.uint8))
     elif image.mode in ("I", "F"):
         raise ValueError(f"{file}: pixels of mode {image.mode}, whose range is not known; save them with 8 or 16 bits")
+    if image.has_transparency_data:
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     return image.convert("RGB")

@@ -9,7 +9,7 @@ SECONDS = {"terminal": 0.2, "notebook": 1.0, "log": 30.0}  # between two updates
 
 
 class Line:
-    """A text that is rewritten in place; in a log file, where that is impossible, its first line is repeated now and then.
+    """A text that is rewritten in place; in a log file, where that is impossible, its first line comes now and then.
 
     `show` is whether to show it at all, or a function that takes the text instead.
 

@@ -10,6 +10,7 @@ import json
 import os
 import warnings
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
 
@@ -23,6 +24,7 @@ except ImportError:  # a bare training machine: its records are checked where th
     fastjsonschema = None
 
 NUMBER, TEXT, SERIES = {"type": "number"}, {"type": "string"}, {"type": "array", "items": {"type": "number"}}
+LONGEST = 200  # characters of a folder's name; file systems take 255, some that encrypt fewer
 POSITIVE = {"type": "number", "minimum": 0}
 SHARE, PERCENT = POSITIVE | {"maximum": 1}, POSITIVE | {"maximum": 100}
 
@@ -101,10 +103,17 @@ def _contradiction(record):
 
 
 def path(results, settings):
-    """The file of the record of a run with these settings; every part of its path is percent-encoded."""
+    """The file of the record of a run with these settings; every part of its path is percent-encoded.
+
+    A part too long for a file system ends in a hash of the whole.
+    """
     dataset = settings["dataset"].replace("folder:", "folder-", 1)  # no file system likes a colon
     parts = [dataset, settings["model"], settings["method"], f"e{settings['epochs']}-{settings['precision']}"]
-    return Path(results, *(quote(part, safe="+(),=._-") for part in parts), f"{settings['seed']}.json")
+    return Path(results, *(_fitting(quote(part, safe="+(),=._-")) for part in parts), f"{settings['seed']}.json")
+
+
+def _fitting(name):
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 13]}~{sha256(name.encode()).hexdigest()[:12]}"
 
 
 def read(file):

@@ -32,8 +32,8 @@ class Run:
         if self.precision not in (None, "fp32", "bf16"):
             raise unknown("precision", self.precision, ["fp32", "bf16"])
         for name, value, least in (("epochs", self.epochs, 1), ("seed", self.seed, 0)):
-            if value is not None and (type(value) is not int or value < least):
-                raise ValueError(f"{name}={value!r}: a whole number of at least {least}")
+            if value is not None and (type(value) is not int or not least <= value < 2**63):
+                raise ValueError(f"{name}={value!r}: a whole number of at least {least} and below 2^63")
         object.__setattr__(self, "method", canonical(self.method))
 
     def __str__(self):

@@ -10,9 +10,10 @@ import json
 from functools import cache, partial
 from typing import NamedTuple, NewType, get_args
 
-from skdcore.errors import unknown
+from skdcore.errors import short, unknown
 
 METHODS = {}  # {name: function}; skdcore.methods fills it
+LONGEST = 1000  # characters of a configuration; nested deeper, a text ends Python's parser or ours
 Sum = NewType("Sum", str)  # the text of a sum, as the value of a keyword
 
 
@@ -51,10 +52,8 @@ def parse(name):
     Raises ValueError for anything that is not a sum of known methods with literal keywords, for a term
     twice, and for two methods that both hold the label loss.  Nothing in the text is ever evaluated.
     """
-    try:
-        tree = ast.parse(name.strip(), mode="eval").body
-    except (AttributeError, SyntaxError, ValueError, RecursionError, MemoryError):
-        raise ValueError(f"not a sum of methods: {name!r}; write for example drg(k=1)+dsr") from None
+    if (tree := expression(name)) is None:
+        raise ValueError(f"not a sum of methods: {short(name)}; write for example drg(k=1)+dsr")
     terms = [call(node, METHODS, "method", name) for node in _summands(tree)]
     texts = [term.text for term in terms]
     if twice := {text for text in texts if texts.count(text) > 1}:
@@ -106,6 +105,14 @@ def build(name):
     return losses
 
 
+def expression(text):
+    """The syntax tree of a text of at most `LONGEST` characters, or None if it is no expression; never evaluated."""
+    try:
+        return ast.parse(text.strip(), mode="eval").body if len(text) <= LONGEST else None
+    except (AttributeError, TypeError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
 def _summands(node):
     right = []
     while isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
@@ -119,9 +126,9 @@ def call(node, functions, kind, name):
 
     Raises ValueError for an unknown function (a `kind`) or keyword, naming the near ones, and for a bad value.
     """
-    node = node if isinstance(node, ast.Call) else ast.Call(node, [], [])
+    source, node = _source(name, node), node if isinstance(node, ast.Call) else ast.Call(node, [], [])
     if not isinstance(node.func, ast.Name) or node.args:
-        raise ValueError(f"not a {kind} with keywords: {ast.unparse(node)!r} in {name!r}")
+        raise ValueError(f"not a {kind} with keywords: {source} in {short(name)}")
     if node.func.id not in functions:
         raise unknown(kind, node.func.id, functions)
     function = functions[node.func.id]
@@ -133,13 +140,13 @@ def call(node, functions, kind, name):
             raise unknown(f"keyword of {function.__name__}", keyword.arg, defaults)
         if keyword.arg in given:
             raise ValueError(f"{function.__name__} has {keyword.arg} twice in {name!r}")
-        given[keyword.arg] = _value(keyword, defaults[keyword.arg], function)
+        given[keyword.arg] = _value(keyword, defaults[keyword.arg], function, name)
     given = {k: given[k] for k in defaults if k in given and given[k] != defaults[k]}
     text = ",".join(f"{k}={_text(v)}" for k, v in given.items())
     return Term(function, given, f"{function.__name__}({text})" if text else function.__name__)
 
 
-def _value(keyword, default, function):
+def _value(keyword, default, function, name):
     """The keyword's literal, of the default's own type (an int is fine for a float)."""
     owner = function.__name__
     try:
@@ -148,7 +155,7 @@ def _value(keyword, default, function):
             value = float(value)
     except (ValueError, TypeError, RecursionError, OverflowError):
         raise ValueError(
-            f"{owner}({keyword.arg}=...) takes a plain value, not {ast.unparse(keyword.value)!r}"
+            f"{owner}({keyword.arg}=...) takes a plain value, not {_source(name, keyword.value)}"
         ) from None
     kind = int if default is None else type(default)
     if default is None and value is None:
@@ -159,6 +166,10 @@ def _value(keyword, default, function):
     if (words := get_args(annotation)) and value not in words:
         raise unknown(f"{keyword.arg} of {owner}", value, words)
     return _teacher(value) if annotation is Sum else value
+
+
+def _source(name, node):
+    return short(ast.get_source_segment(name.strip(), node))
 
 
 def _teacher(name):

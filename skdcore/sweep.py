@@ -178,6 +178,7 @@ def _gpu(name):
 
 
 def slots(device):
+    """How many runs this machine trains at a time: one for each GPU or, without one, for each core."""
     from dask.system import CPU_COUNT  # knows of containers
 
     if device not in (None, "cuda", "cpu"):

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 
 import pytest
 import yaml
@@ -82,28 +83,74 @@ def test_values_are_the_papers_by_network_and_texts_are_canonical():
 @pytest.mark.parametrize(
     ("keys", "to", "match"),
     [
-        (["regimes", "full", "epochs"], "12", r"study.yml, regimes.full.epochs: must be integer"),
-        (["regimes", "full", "seeds"], [], r"study.yml, regimes.full.seeds: must contain at least 1 items"),
-        (["regimes", "full", "precision"], "fp16", r"study.yml, regimes.full.precision: must be one of"),
-        (["regimes", "full", "network"], "x", r"study.yml, regimes.full: must not contain \{'network'\}"),
+        (["regimes", "full", "epochs"], "12", r"line \d+, regimes.full.epochs: must be integer"),
+        (["regimes", "full", "seeds"], [], r"line \d+, regimes.full.seeds: must contain at least 1 items"),
+        (["regimes", "full", "precision"], "fp16", r"line \d+, regimes.full.precision: must be one of"),
+        (["regimes", "full", "network"], "x", r"line \d+, regimes.full: must not contain \{'network'\}"),
         (["experiments", "fig_6", "rows", "vanilla"], [77.29], r"experiments.fig_6.rows.vanilla: must be object"),
         (["experiments", "fig_6", "rows", "vanilla"], {"resnet18": 7729}, r"rows.vanilla.resnet18: must be smaller"),
-        (["experiments", "fig_6"], {"title": "x"}, r"study.yml, experiments.fig_6: must contain .*'models'"),
-        (["claims"], {}, r"study.yml, claims: must be array"),
+        (["experiments", "fig_6"], {"title": "x"}, r"line \d+, experiments.fig_6: must contain .*'models'"),
+        (["claims"], {}, r"line \d+, claims: must be array"),
         (
             ["claims", 0, "comparisons", 0, "than"],
             {"worst": ["ls"]},
-            r"yml, claims.0.comparisons.0.than: must not",
+            r"line \d+, claims.0.comparisons.0.than: must not",
         ),
-        (["claims", 0, "kind"], "beauty", r"study.yml, claims.0.kind: must be one of"),
+        (["claims", 0, "kind"], "beauty", r"line \d+, claims.0.kind: must be one of"),
         (["claims", 0, "printed"], {"drg": 1}, r"claims.0.printed: must contain at least 2 properties"),
-        (["other"], {}, r"study.yml, the whole: must not contain \{'other'\}"),
+        (["other"], {}, r"line \d+, the whole: must not contain \{'other'\}"),
     ],
 )
 def test_another_form_is_refused_with_the_file_and_the_key(changed, keys, to, match):
     changed(*keys, to=to)
-    with pytest.raises(ValueError, match=match):
+    with pytest.raises(ValueError, match=f"^study.yml, .*{match}"):
         read_all()
+
+
+@pytest.fixture
+def written(tmp_path, monkeypatch):
+    """Makes study.yml another one: its text in which one part is replaced by another, once."""
+
+    def written(part, by):
+        text = definition.ROOT.joinpath("study.yml").read_text()
+        assert part in text
+        file = tmp_path / "study.yml"
+        file.write_bytes(text.replace(part, by, 1).encode(errors="surrogateescape"))
+        monkeypatch.setattr(definition, "FILE", file)
+        return file.read_bytes().decode(errors="replace").splitlines()
+
+    return written
+
+
+@pytest.mark.parametrize(
+    ("part", "by", "key", "starts"),
+    [
+        ("    epochs: 12\n", "    epochs: twelve\n", "regimes.full.epochs", "    epochs: twelve"),
+        ("    rows:\n", "    row:\n", "experiments.table_1: must contain", "  table_1:"),
+        ("- {round: B", "- {round: B, metods: [dlb]", "queue.", "  - {round: B, metods"),
+    ],
+)
+def test_a_fault_is_named_with_its_line(written, part, by, key, starts):
+    lines = written(part, by)
+    with pytest.raises(ValueError, match=rf"^study.yml, line \d+, {key}") as caught:
+        read_all()
+    assert lines[int(re.search(r"line (\d+)", str(caught.value))[1]) - 1].startswith(starts)
+
+
+@pytest.mark.parametrize(
+    ("part", "by", "match"),
+    [
+        ("  full:", "  miniature:", r"line 18: the key 'miniature' is there twice"),
+        ("regimes:\n", "regimes: [\n", r"line \d+: .*expected"),
+        ("regimes:\n", "regimes: !!python/name:os.system\n", r"line \d+: could not determine a constructor"),
+        ("text: embedded", "text: \udcff", ".*can't decode byte 0xff"),
+    ],
+)
+def test_what_is_no_yaml_or_says_a_thing_twice_is_refused_with_the_line(written, part, by, match):
+    written(part, by)
+    with pytest.raises(ValueError, match=rf"^study.yml[,:] ?{match}") as caught:
+        read_all()
+    assert len(str(caught.value).splitlines()) == 1
 
 
 ROWS = {"vanilla": {"resnet18": 77.0}}
@@ -114,28 +161,48 @@ COMPARISON = {"better": "drg", "than": "vanilla", "experiment": "table_1"}
 @pytest.mark.parametrize(
     ("keys", "to", "match"),
     [
-        (["regimes", "full", "dataset"], "cifar10", r"study.yml, regimes.full: unknown data set 'cifar10'.*cifar100"),
+        (
+            ["regimes", "full", "dataset"],
+            "cifar10",
+            r"line \d+, regimes.full: unknown data set 'cifar10'.*cifar100",
+        ),
         (["regimes", "full", "models"], ["resnet10"], r"regimes.full: unknown network 'resnet10'; .*resnet10_w16"),
-        (["experiments", "fig_6", "dataset"], "x", r"study.yml, experiments.fig_6: unknown data set 'x'"),
+        (["experiments", "fig_6", "dataset"], "x", r"line \d+, experiments.fig_6: unknown data set 'x'"),
         (["experiments", "fig_6", "models"], ["resnet19"], r"fig_6: unknown network 'resnet19'; did you mean resnet18"),
         (["experiments", "fig_6", "rows"], ROWS | {"drgs": {}}, r"fig_6: unknown method 'drgs'; did you mean drg"),
-        (["experiments", "fig_6", "rows"], ROWS | {"drg(k=9.5)": {}}, r"study.yml, experiments.fig_6: drg\(k=9.5\)"),
+        (
+            ["experiments", "fig_6", "rows"],
+            ROWS | {"drg(k=9.5)": {}},
+            r"line \d+, experiments.fig_6: drg\(k=9.5\)",
+        ),
         (["experiments", "fig_6", "rows"], ROWS | {"ls": {"resnet50": 1}}, r"network of the row ls 'resnet50'"),
         (["experiments", "fig_6", "rows"], {"ls": {}}, r"experiments.fig_6: .*vanilla must be one of them"),
         (["experiments", "fig_6", "rows"], ROWS | {"drg": {}, "drg(k=2)": {}}, r"fig_6: the rows must differ"),
-        (["experiments", "fig_6", "seconds"], {"kd": 1}, r"study.yml, experiments.fig_6: unknown row 'kd'"),
-        (["queue", 0, "methods"], ["vanila"], r"study.yml, queue.A: unknown method 'vanila'; did you mean vanilla"),
-        (["queue", 2, "rows_of"], ["table_9"], r"study.yml, queue.C: unknown experiment 'table_9'; did you mean"),
-        (["claims", 0, "asks"], "?", r"study.yml, claims.drg: .*either says or asks"),
-        (["claims", 0, "id"], "dsr", r"study.yml, claims.dsr: a claim has an id of its own"),
+        (["experiments", "fig_6", "seconds"], {"kd": 1}, r"line \d+, experiments.fig_6: unknown row 'kd'"),
+        (
+            ["queue", 0, "methods"],
+            ["vanila"],
+            r"line \d+, queue.A: unknown method 'vanila'; did you mean vanilla",
+        ),
+        (
+            ["queue", 2, "rows_of"],
+            ["table_9"],
+            r"line \d+, queue.C: unknown experiment 'table_9'; did you mean",
+        ),
+        (["claims", 0, "asks"], "?", r"line \d+, claims.drg: .*either says or asks"),
+        (["claims", 0, "id"], "dsr", r"line \d+, claims.dsr: a claim has an id of its own"),
         (
             ["claims", 0, "kind"],
             "time",
-            r"study.yml, claims.drg: a claim has either comparisons, or a kind and",
+            r"line \d+, claims.drg: a claim has either comparisons, or a kind and",
         ),
-        (["claims", 0], {"id": "x", "where": "x", "says": "x"}, r"study.yml, claims.x: a claim has either"),
+        (["claims", 0], {"id": "x", "where": "x", "says": "x"}, r"line \d+, claims.x: a claim has either"),
         (["claims", 0], {"id": "x", "where": "x", "says": "x", "kind": "time"}, r"claims.x: a claim has either"),
-        (["claims", 0], TIMED | {"of": ["drgs"]}, r"study.yml, claims.x: unknown method 'drgs'; did you mean drg"),
+        (
+            ["claims", 0],
+            TIMED | {"of": ["drgs"]},
+            r"line \d+, claims.x: unknown method 'drgs'; did you mean drg",
+        ),
         (
             ["claims", 0],
             TIMED | {"models": ["resnet19"]},
@@ -149,7 +216,7 @@ COMPARISON = {"better": "drg", "than": "vanilla", "experiment": "table_1"}
 )
 def test_a_name_that_is_not_known_is_refused_with_the_file_the_key_and_the_near_ones(changed, keys, to, match):
     changed(*keys, to=to)
-    with pytest.raises(ValueError, match=match):
+    with pytest.raises(ValueError, match=f"^study.yml, .*{match}"):
         read_all()
 
 
@@ -165,7 +232,7 @@ def test_a_file_that_is_missing_or_no_yaml_is_named(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match=r"study.yml is missing: .* need a checkout"):
         experiments()
     (tmp_path / "study.yml").write_text("regimes: [")
-    with pytest.raises(ValueError, match="study.yml: while parsing"):
+    with pytest.raises(ValueError, match="study.yml, line 2: did not find expected node"):
         regimes()
 
 

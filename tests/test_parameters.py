@@ -119,6 +119,12 @@ def test_the_check_can_be_run_again_after_the_cells_below_it(session):
     assert session(CELL, CHECK, "runs, found, n = [1], {}, 3", CHECK, CELL, CHECK) == [[[0], None, ["a"]], []]
 
 
+@pytest.mark.parametrize("name", ["x = 1; print(1) #", "x = y", "x[0]"])
+def test_a_name_that_is_code_is_refused(session, name):
+    _, (error,) = session("y, x = 1, [0]", CELL, f"# Parameters\n{name} = 1\n", CHECK)
+    assert "a parameter's name must be an identifier, not code" in error
+
+
 @pytest.mark.parametrize("cell", ["# Parameters\nseed = [0]\n", CELL + "seed = [0]\n"])
 def test_ipython_refuses_an_unknown_name_until_it_is_corrected(session, cell):
     corrected = cell.replace("seed =", "seeds =")

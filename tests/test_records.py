@@ -168,6 +168,16 @@ def test_a_run_has_a_path_that_every_file_system_takes(run, file, tmp_path):
     assert records.path(tmp_path, run).relative_to(tmp_path).as_posix() == file
 
 
+def test_a_part_too_long_for_a_file_system_ends_in_a_hash_of_the_whole(record, tmp_path):
+    methods = ["+".join(f"drg(tau={1 + one / 1000:.3f},alpha=0.{last})" for one in range(20)) for last in "123456789"]
+    paths = {records.path(tmp_path, settings(method=method)) for method in methods}
+    assert len(paths) == len(methods) and {len(path.parts[-3]) for path in paths} == {200}
+    record["run"]["method"] = Run("glyphs", "resnet18", methods[0]).method
+    file = records.path(tmp_path, record["run"])
+    records.write(file, record)
+    assert records.under(tmp_path) == [record]
+
+
 def test_a_folder_is_known_by_its_name_wherever_it_lies(tmp_path):
     paths = [records.path("", settings(f"folder:{tmp_path}/{where}/my pets")).parts[0] for where in ("a", "b")]
     assert paths == ["folder-my%20pets"] * 2

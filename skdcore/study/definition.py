@@ -25,24 +25,53 @@ def _load(file):
         raise FileNotFoundError(f"{file} is missing: the study's experiments need a checkout of the repository")
     try:
         return fastjsonschema.compile(_yaml(SCHEMA))(_yaml(file))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{file.name}: {error}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        line = f", line {error.problem_mark.line + 1}" if getattr(error, "problem_mark", None) else ""
+        raise ValueError(f"{file.name}{line}: {getattr(error, 'problem', None) or error}") from None
     except fastjsonschema.JsonSchemaValueException as error:
-        keys = ".".join(error.path[1:]) or "the whole"
-        raise ValueError(f"{file.name}, {keys}: {error.message.removeprefix(error.name).strip()}") from None
+        raise ValueError(f"{_place(file, error.path[1:])}: {error.message.removeprefix(error.name).strip()}") from None
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # the one in Python takes 0.1 s
+    def construct_mapping(self, node, deep=False):
+        """A mapping, unless it gives a key twice: yaml would take the later value."""
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                problem = f"the key {key.value!r} is there twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 def _yaml(file):
-    return yaml.load(file.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # the one in Python takes 0.1 s
+    return yaml.load(file.read_text(), _Loader)
 
 
 @contextmanager
 def at(*keys):
-    """A ValueError raised inside names the file and the key."""
+    """A ValueError raised inside names the file, the line and the key."""
     try:
         yield
     except ValueError as error:
-        raise ValueError(f"{FILE.name}, {'.'.join(keys)}: {error}") from None
+        raise ValueError(f"{_place(FILE, keys)}: {error}") from None
+
+
+def _place(file, keys):
+    """Where a value of the file is, in words; an entry of a list goes by its number, its `round` or its `id`."""
+    node, line = yaml.compose(file.read_text(), _Loader), 0
+    for key in keys:
+        if isinstance(node, yaml.MappingNode):
+            found = [(name.start_mark.line, value) for name, value in node.value if name.value == key]
+        else:
+            named = [{name.value: value.value for name, value in entry.value} for entry in node.value]
+            ids = [entry.get("round", entry.get("id")) for entry in named]
+            at_ = int(key) if key.isdigit() else ids.index(key)
+            found = [(node.value[at_].start_mark.line, node.value[at_])]
+        if not found:
+            break
+        line, node = found[0]
+    return f"{file.name}, line {line + 1}, {'.'.join(keys) or 'the whole'}"
 
 
 def known(kind, names, all_):

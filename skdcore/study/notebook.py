@@ -10,7 +10,7 @@ from typing import Union, get_args, get_origin
 from IPython import get_ipython
 from IPython.display import Markdown
 
-from skdcore.errors import unknown
+from skdcore.errors import short, unknown
 from skdcore.study.experiments import ROOT
 
 __all__ = ["Markdown", "parameters"]
@@ -23,6 +23,7 @@ def parameters(namespace):
 
     The parameters are the annotated names of the parameters cell.  Papermill defines whatever it is given,
     and only logs a name that the notebook does not know; here that is an error which names the near ones.
+    It writes `name = value` into a cell and so runs a name that is code: that is an error before anything else is run.
     What other cells assign is no parameter, so that a cell can be run again.
     A text given for a list or number (as papermill's -p gives it) becomes what the annotation says.
     From then on relative paths start at the project's root, wherever Jupyter was started.
@@ -53,6 +54,8 @@ def _given(cells):
     last = {}
     for cell, body in _parsed(cells):
         injected = cell.lstrip().startswith(INJECTED)
+        if injected and (code := [node for node in body if not _names_a_value(node)]):
+            raise ValueError(f"a parameter's name must be an identifier, not code: {short(ast.unparse(code[0]))}")
         if injected or any(map(_is_parameter, body)):
             targets = [target for node in body if isinstance(node, ast.Assign) for target in node.targets]
             last[injected] = [target.id for target in targets if isinstance(target, ast.Name)]
@@ -68,6 +71,10 @@ def _parsed(cells):
 
 def _is_parameter(node):
     return isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+
+
+def _names_a_value(node):
+    return isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name)
 
 
 def _convert(name, value, kind):
