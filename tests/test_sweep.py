@@ -76,7 +76,8 @@ def test_a_cell_whose_worker_is_killed_is_ended_by_another(runs, tmp_path):
 
 class Future:
     def __init__(self, function, run, options):
-        self.key, self.status = "its key", "finished"
+        self.key, self.status = str(run), "finished"
+        HERE.get_current_task = lambda: self.key
         try:
             value = function(run, **options)
             self.result = lambda: value
@@ -101,12 +102,10 @@ class Here:
         return [Future(function, run, options) for run in runs]
 
     def subscribe_topic(self, topic, handler):
-        HERE.log_event = lambda _, message: handler((0, message))
+        pass
 
 
-HERE = SimpleNamespace(
-    name="here", address="tcp://here", state=SimpleNamespace(nthreads=1), get_current_task=lambda: "its key"
-)
+HERE = SimpleNamespace(name="here", address="tcp://here", state=SimpleNamespace(nthreads=1), log_event=lambda *_: None)
 
 
 @pytest.fixture

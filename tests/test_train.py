@@ -115,7 +115,7 @@ def test_a_batch_is_64_for_large_images_and_never_larger_than_the_data(side, ima
         ({"epochs": True}, "epochs=True"),
         ({"seed": -1}, "seed=-1"),
         ({"seed": 0.0}, "seed=0.0"),
-        ({"seed": 2**63}, "seed=9223372036854775808: a whole number of at least 0 and below 2^63"),
+        ({"seed": 2**63}, "seed=9223372036854775808: a whole number of"),
         ({"seed": True}, "seed=True"),
     ],
 )
