@@ -101,6 +101,7 @@ def test_page_works_in_a_browser_without_a_network(browser, site, address, page)
     errors = [e["params"]["entry"]["text"] for e in events if e.get("method") == "Log.entryAdded"]
     said = [e["params"] for e in events if e.get("method") == "Runtime.consoleAPICalled"]
     assert failed == [] and errors == [] and [e for e in said if e["type"] == "error"] == []
+    assert browser.evaluate("document.querySelectorAll('meta[name=viewport]').length") == 1
     assert browser.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
     files = [site / unquote(urlsplit(url).path)[1:] for url in asked if url.startswith(address)]
     assert sum(file.stat().st_size for file in files if file.is_file()) < FIRST_LOAD
@@ -113,7 +114,9 @@ WIDER = """[...document.querySelectorAll('.bd-article *')].filter(e => {
     return true;
 }).map(e => e.outerHTML.slice(0, 100))"""
 TWICE = """[...document.querySelectorAll('[id]')].map(e => e.id).filter((id, at, all) => all.indexOf(id) !== at)"""
-VIOLATIONS = """axe.run(WHERE, {rules: {'color-contrast': {enabled: CONTRAST}}}).then(found => found.violations
+VIOLATIONS = """axe.run(WHERE, {
+    resultTypes: ['violations'], rules: {'color-contrast': {enabled: CONTRAST}}
+}).then(found => found.violations
     .filter(one => ['serious', 'critical'].includes(one.impact))
     .map(one => one.id + ': ' + one.nodes[0].html.slice(0, 200)))"""
 CONTRASTS = ("index", "experiments/table_1", "methods")  # all pages have one style; looking for contrasts takes long
@@ -126,45 +129,33 @@ def screen(browser):
     browser.screen(1280)
 
 
-def and_runs(site):
-    """The pages of the contents, and three of runs."""
-    runs = sorted(file.relative_to(site).with_suffix("").as_posix() for file in (site / "runs").rglob("*.html"))
-    return [*PAGES, *runs[:: len(runs) // 3][:3]]
-
-
-@pytest.mark.parametrize("width", [1280, 390])
-def test_nothing_is_wider_than_the_screen_but_what_scrolls(browser, site, address, screen, width):
-    screen(width)
-    for page in and_runs(site):
-        browser.visit(f"{address}/{page}.html")
-        assert browser.evaluate(WIDER) == [], page
-        assert browser.evaluate(TWICE) == [], page
-        assert browser.evaluate("document.querySelectorAll('meta[name=viewport]').length") == 1, page
-
-
-@pytest.fixture
-def violations(browser, address):
-    """Gives what axe calls serious or critical on a page, with or without looking at contrasts."""
+def violations(browser, contrast):
+    """What axe calls serious or critical on the page that is open, with or without looking at contrasts."""
     package = pytest.importorskip("axe_core_python", reason="axe-core-python is not installed")
-    script = Path(package.__file__).with_name("axe.min.js").read_text()
+    browser.evaluate(Path(package.__file__).with_name("axe.min.js").read_text() + "; 1")
+    where = "'main'" if contrast else "document"  # the theme fades its own bar in
+    return browser.evaluate(VIOLATIONS.replace("CONTRAST", str(contrast).lower()).replace("WHERE", where))
 
-    def violations(page, contrast):
+
+def test_no_id_is_there_twice_nothing_is_wider_than_the_screen_and_axe_finds_no_serious_violation(
+    browser, site, address, screen
+):
+    runs = sorted(file.relative_to(site).with_suffix("").as_posix() for file in (site / "runs").rglob("*.html"))
+    for page in [*PAGES, *runs[:: len(runs) // 3][:3]]:
         browser.visit(f"{address}/{page}.html")
-        browser.evaluate(f"{script}; 1")
-        where = "'main'" if contrast else "document"  # the theme fades its own bar in
-        return browser.evaluate(VIOLATIONS.replace("CONTRAST", str(contrast).lower()).replace("WHERE", where))
-
-    return violations
-
-
-def test_axe_finds_no_serious_violation_on_any_page(violations, site):
-    assert {page: found for page in and_runs(site) if (found := violations(page, contrast=False))} == {}
+        assert browser.evaluate(TWICE) == [], page
+        assert violations(browser, contrast=False) == [], page
+        for width in (390, 1280):
+            screen(width)
+            assert browser.evaluate(WIDER) == [], (page, width)
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_axe_finds_no_weak_contrast(violations, screen, dark):
+def test_axe_finds_no_weak_contrast(browser, address, screen, dark):
     screen(1280, dark)
-    assert {page: found for page in CONTRASTS if (found := violations(page, contrast=True))} == {}
+    for page in CONTRASTS:
+        browser.visit(f"{address}/{page}.html")
+        assert violations(browser, contrast=True) == [], page
 
 
 def test_a_table_sorts_by_the_numbers_of_a_column_and_back(browser, address):

@@ -13,6 +13,7 @@ from conftest import files, timeless
 from skdcore import records
 from skdcore import sweep as module
 from skdcore.errors import Broken, Stopped
+from skdcore.stop import interrupts
 from skdcore.sweep import sweep
 from skdcore.train import Run, train
 
@@ -188,14 +189,16 @@ def survivors(processes, seconds=10):
     return [process for process in left if process.status() != psutil.STATUS_ZOMBIE]
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_one_signal_stops_a_sweep_at_checkpoints_and_nothing_outlives_it(sweeping, tmp_path, name):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_other_signals_are_a_ctrl_c_to_a_sweep(number):
+    with pytest.raises(KeyboardInterrupt), interrupts():
+        os.kill(os.getpid(), number)
+
+
+def test_one_ctrl_c_stops_a_sweep_at_checkpoints_and_nothing_outlives_it(sweeping, tmp_path):
     process, children = sweeping(lambda _: len(list(tmp_path.rglob("*.lock"))) == 2)
     time.sleep(1)
-    if name == "SIGINT":  # which a terminal sends to all processes
-        os.killpg(process.pid, signal.SIGINT)
-    else:
-        os.kill(process.pid, signal.SIGTERM)
+    os.killpg(process.pid, signal.SIGINT)  # which a terminal sends to all processes
     out, err = process.communicate(timeout=60)
     assert process.returncode == 3, err
     assert "2 of 2 runs are not finished" in err
