@@ -3,6 +3,7 @@
 import time
 from dataclasses import replace
 from math import inf
+from operator import itemgetter
 from pathlib import Path
 
 import torch
@@ -113,17 +114,20 @@ def prepare(runs, line, device=None, root=None, results="results"):
     """
     device = usable(device)
     found, checksums, rehearsed = {}, {}, set()
-    for done, run in enumerate(sorted(runs, key=images)):  # so that each data set is loaded once, and only one held
-        line.update(lambda done=done: f"{done} of {len(runs)} runs checked")
-        splits = load_run(run, root, device)
-        if images(run) not in checksums:
-            checksums[images(run)] = checksum(*splits)
-        settings = run.settings(device, splits[0])
-        if record := records.find(results, settings, checksums[images(run)]):
-            found[run] = record
-        elif (alike := replace(run, seed=0, epochs=1)) not in rehearsed:
-            rehearsal(settings | {"batch": 2}, *splits, device)  # a full batch takes seconds on a large network
-            rehearsed.add(alike)
+    by_images = sorted(((images(run), run) for run in runs), key=itemgetter(0))  # one data set at a time, each once
+    with kernels():
+        torch.set_num_threads(1)  # several would wait for each other where cores are busy
+        for done, (those, run) in enumerate(by_images):
+            line.update(lambda done=done: f"{done} of {len(runs)} runs checked")
+            splits = load_run(run, root, device)
+            if those not in checksums:
+                checksums[those] = checksum(*splits)
+            settings = run.settings(device, splits[0])
+            if record := records.find(results, settings, checksums[those]):
+                found[run] = record
+            elif (alike := replace(run, seed=0, epochs=1)) not in rehearsed:
+                rehearsal(settings | {"batch": 2}, *splits, device)  # a full batch takes seconds on a large network
+                rehearsed.add(alike)
     return found
 
 

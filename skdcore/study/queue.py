@@ -61,35 +61,39 @@ def plan(chosen, results, device="cpu"):
     are NaN where there is no such record.  `device` decides the precision of a run that leaves it open.
     """
     settings = {run: run.settings(device) for run in chosen}
-    kinds = {records.path(results, one).parents[2] for one in settings.values()}
-    pace = _pace(record for kind in sorted(kinds) for record in records.under(kind))
+    found = {run: records.find(results, settings[run]) for run in chosen}
+    pace = _pace(filter(None, found.values()))
+    untimed = [one for run, one in settings.items() if not found[run] and _kind(one) not in pace]
+    for networks in {records.path(results, one).parents[2] for one in untimed}:
+        pace = _pace(records.under(networks)) | pace
     rows = []
     for run, name in chosen.items():
-        complete = records.find(results, settings[run]) is not None
-        minutes = 0.0 if complete else _minutes(settings[run], pace)
         about = {key: settings[run][key] for key in ("dataset", "model", "method", "epochs", "seed")}
-        rows.append({"round": name} | about | {"complete": complete, "minutes": minutes})
+        minutes = 0.0 if found[run] else _minutes(settings[run], pace)
+        rows.append({"round": name} | about | {"complete": found[run] is not None, "minutes": minutes})
     return pandas.DataFrame(rows)
 
 
-def _pace(found):
+def _kind(run):
+    return run["dataset"], run["model"], run["method"]
+
+
+def _pace(there):
     """{data set, network and method: minutes an epoch}, the median of the finished records."""
     minutes = {}
-    for record in found:
+    for record in there:
         if record["state"] == "finished":
-            run = record["run"]
-            key = run["dataset"], run["model"], run["method"]
-            minutes.setdefault(key, []).append(record["cost"]["seconds"] / run["epochs"] / 60)
+            epoch = record["cost"]["seconds"] / record["run"]["epochs"] / 60
+            minutes.setdefault(_kind(record["run"]), []).append(epoch)
     return {key: median(values) for key, values in minutes.items()}
 
 
 def _minutes(run, pace):
     """The minutes that a run with these settings needs, or NaN."""
-    dataset, model, method, epochs = (run[key] for key in ("dataset", "model", "method", "epochs"))
-    if own := pace.get((dataset, model, method)):
-        return epochs * own
+    if own := pace.get(_kind(run)):
+        return run["epochs"] * own
     try:
-        return epochs * pace[dataset, model, BASELINE] * cost(model, method)
+        return run["epochs"] * pace[_kind(run | {"method": BASELINE})] * cost(run["model"], run["method"])
     except (KeyError, ValueError, FileNotFoundError):  # no record, no benchmark, or no study.yml
         return nan
 
