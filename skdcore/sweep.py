@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import sys
 import time
 from contextlib import contextmanager, suppress
 from math import inf
@@ -19,9 +20,12 @@ from skdcore.train import prepare, train
 
 # Dask's workers return memory to the system at once; asking for it again makes a step 1.4 times slower.
 KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": 2**30, "MALLOC_MMAP_THRESHOLD_": 2**25}
-# Dask's own profiler looks at the training thread every 10 ms, which costs it 8 %.
-QUIET = {"distributed.worker.profile.enabled": False}
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), 1)
+LOCAL = {  # Dask's settings for workers on this machine
+    "distributed.nanny.pre-spawn-environ": KEEP_MEMORY | ONE_THREAD,
+    "distributed.worker.profile.enabled": False,  # it looks at the training thread every 10 ms, which costs it 8 %
+    "distributed.worker.multiprocessing-method": "forkserver" if sys.platform == "linux" else "spawn",
+}
 
 
 def sweep(runs, root=None, results="results", device=None, scheduler=None, budget=inf, workers=None, eager=False):
@@ -199,20 +203,25 @@ def _client(scheduler, workers):
         with Client(scheduler) as client:
             yield client
         return
-    with dask.config.set(QUIET | {"distributed.nanny.pre-spawn-environ": KEEP_MEMORY | ONE_THREAD}), _no_sigint():
-        client = _started(Client, workers)
-    with client:
-        try:
-            yield client
-        except KeyboardInterrupt:
-            for nanny in client.cluster.workers.values():
-                with suppress(ProcessLookupError, TypeError):  # it has no process just now
-                    os.kill(nanny.pid, signal.SIGKILL)
-            raise
+    with dask.config.set(LOCAL):
+        with _no_sigint():
+            client = _started(Client, workers)
+        with client:
+            try:
+                yield client
+            except KeyboardInterrupt:
+                for nanny in client.cluster.workers.values():
+                    with suppress(ProcessLookupError, TypeError):  # it has no process just now
+                        os.kill(nanny.pid, signal.SIGKILL)
+                raise
 
 
 def _started(make, workers, tries=3):
     """A client of `workers` new processes; if one dies while it starts, all are started again."""
+    from distributed.utils import get_mp_context
+
+    if get_mp_context().get_start_method() == "forkserver":  # which imports what takes long once, for all of them
+        get_mp_context().set_forkserver_preload(["distributed", "skdcore.train"])
     for left in reversed(range(tries)):
         try:
             how = {"dashboard_address": ":0", "memory_limit": None, "silence_logs": logging.CRITICAL}

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 import signal
 import threading
 import time
@@ -224,7 +225,7 @@ def test_ctrl_c_while_workers_start_stops_too(sweeping, tmp_path):
     def a_worker_starts(process):
         try:
             children = psutil.Process(process.pid).children(recursive=True)
-            return any("spawn_main" in " ".join(child.cmdline()) for child in children)
+            return any(re.search("spawn_main|forkserver", " ".join(child.cmdline())) for child in children)
         except psutil.NoSuchProcess:  # git, which tells the commit, comes and goes
             return False
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -37,7 +38,7 @@ class Undisturbed(dict):
 class World:
     """A folder of images, the `runs` on it, and `expected` {run: its record}."""
 
-    def __init__(self, top, epochs=16):
+    def __init__(self, top, epochs=6):
         self.top, self.images, self.numbers = Path(top), Path(top, "images"), count()
         _draw(self.images)
         where = f"folder:{self.images}", "resnet10_w16"
@@ -86,7 +87,9 @@ class Sweep:
 
     def workers(self):
         """Those of its children that train."""
-        return [child for child in self.children() if "spawn_main" in " ".join(_command(child))]
+        children = self.children()
+        parents = {_parent(child) for child in children}  # the server that forks the workers among them
+        return [child for child in children if child.pid not in parents and _trains(child)]
 
     def wait(self, seconds):
         """Whether it ends within some seconds."""
@@ -137,11 +140,18 @@ def quiet():
         yield
 
 
-def _command(process):
+def _trains(process):
     try:
-        return process.cmdline()
+        return re.search("spawn_main|forkserver", " ".join(process.cmdline()))
     except psutil.Error:
-        return []
+        return False
+
+
+def _parent(process):
+    try:
+        return process.ppid()
+    except psutil.Error:
+        return None
 
 
 def _draw(top):
