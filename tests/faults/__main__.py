@@ -4,14 +4,12 @@ Every try has a number: `--only killed_worker --seed 7` repeats the tries of one
 """
 
 import argparse
-import json
 import random
 import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from itertools import islice
-from pathlib import Path
 
 import cluster
 import costs
@@ -23,7 +21,7 @@ from world import World
 
 from skdcore.machine import provenance
 from skdcore.progress import Line
-from skdcore.records import atomically
+from skdcore.study import faults
 
 EQUAL = "the same command ends in the undisturbed records"
 AT_ONCE = 2  # kinds of faults: most of the time a sweep starts or waits
@@ -47,12 +45,12 @@ KINDS = {  # what is tried: how often, in the short form, and what must hold
     fuzz.notebook_parameters: (250, 50, "taken as what the annotation says, or an error that names the parameter"),
     fuzz.image_folders: (60, 10, "read, or an error that names the file"),
 }
-COSTS = {  # what safety costs, and the most that it should
-    costs.overhead: 1.1,
-    costs.planning: 5,
-    costs.checking: 5,
-    costs.scheduler_memory: 1.1,
-    costs.checkpoints: 0.02,
+COSTS = {  # what safety costs: the unit, and the most that it should
+    costs.overhead: ("", 1.1),
+    costs.planning: ("s", 5),
+    costs.checking: ("s", 5),
+    costs.scheduler_memory: ("", 1.1),
+    costs.checkpoints: ("%", 0.02),
 }
 
 
@@ -60,7 +58,7 @@ def main(arguments=None):
     """Tries all kinds of faults, then measures the costs; exit status 1 if a fault did not hold."""
     chosen = _parser().parse_args(arguments)
     kinds, measured = ([one for one in every if one.__name__ in (chosen.only or NAMES)] for every in (KINDS, COSTS))
-    rows, found = [], []
+    rows, found, began = [], [], time.monotonic()
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as top,
         ProcessPoolExecutor(1 if chosen.short else AT_ONCE, initializer=_begin, initargs=(top,)) as pool,
@@ -73,11 +71,12 @@ def main(arguments=None):
             line.show(f"{done} of {len(kinds)} kinds of faults tried")
         for cost in () if chosen.short else measured:  # one by one, each alone
             found.append(pool.submit(_measured, cost).result())
-            print("{value:8.3f} (at most {at_most})  {cost}".format(**found[-1]), flush=True)
+            print("{value:8.3f} (at most {at_most}) {unit:1} {cost}".format(**found[-1]), flush=True)
     if not (chosen.only or chosen.tries or chosen.short):
         rows.sort(key=lambda row: NAMES.index(row["kind"]))
-        report = {"seed": chosen.seed, "kinds": rows, "costs": found, "provenance": provenance(torch.device("cpu"))}
-        atomically(Path(chosen.results, "faults.json"), json.dumps(report, indent=1).encode() + b"\n")
+        made = {"seconds": round(time.monotonic() - began, 1), "provenance": provenance(torch.device("cpu"))}
+        report = {"seed": chosen.seed, "kinds": rows, "costs": found} | made
+        faults.write(report, chosen.results)
     return int(any(row["problems"] for row in rows))
 
 
@@ -124,7 +123,8 @@ def _tried(kind, tries, seed):
 
 def _measured(cost):
     """A cost, measured: a row of the report."""
-    return {"cost": cost.__doc__, "value": round(cost(world), 4), "at_most": COSTS[cost]}
+    unit, most = COSTS[cost]
+    return {"cost": cost.__doc__, "value": round(cost(world), 4), "unit": unit, "at_most": most}
 
 
 def _report(row):

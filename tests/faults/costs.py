@@ -1,6 +1,8 @@
-"""What safety costs: each function gives a number, in the unit that its docstring names."""
+"""What safety costs: each function gives a number, in the unit that `COSTS` has for it."""
 
+import contextlib
 import copy
+import io
 import json
 import subprocess
 import time
@@ -21,7 +23,7 @@ MINIATURE = "--dataset", "glyphs", "--model", "resnet10_w16", "--device", "cpu",
 
 
 def overhead(world):
-    """Twelve runs of the miniature as a sweep of two workers, over two processes of six runs each (ratio of times)"""
+    """Twelve runs of the miniature: a sweep of two workers, over two processes that train six runs each"""
     seeds = "--seed", *range(6)
     together = _seconds([("sweep", *MINIATURE, world.folder(), *seeds, "--workers", 2, "--method", "vanilla", "ls")])
     apart = [("train", *MINIATURE, world.folder(), *seeds, "--method", method) for method in ("vanilla", "ls")]
@@ -38,7 +40,7 @@ def _seconds(commands):
 
 
 def planning(world):
-    """Planning 10,000 runs, of which 9,000 have their record (seconds)"""
+    """Planning 10,000 runs, of which 9,000 have their record"""
     runs, results = _recorded(world, 10_000, 9_000)
     began = time.monotonic()
     assert plan(dict.fromkeys(runs, ""), results)["complete"].sum() == 9_000
@@ -46,7 +48,7 @@ def planning(world):
 
 
 def checking(world):
-    """Checking the same 10,000 runs before the first is trained, with a dry step of each method (seconds)"""
+    """Checking the same 10,000 runs before the first is trained, with a dry step of each method"""
     runs, results = _recorded(world, 10_000, 9_000)
     began = time.monotonic()
     with Line(show=False) as line:
@@ -55,13 +57,14 @@ def checking(world):
 
 
 def scheduler_memory(world):
-    """Memory of a scheduler after 1,000 trivial runs, over that after 100 (ratio)"""
+    """Memory of a scheduler after 1,000 trivial runs, over that after 100"""
     runs, results = _recorded(world, 1_000, 1_000)
     with Cluster(results) as cluster:
         cluster.worker()
         held = []
         for those in (runs[:100], runs):
-            sweep(those, results=results, device="cpu", scheduler=cluster.address)
+            with contextlib.redirect_stderr(io.StringIO()):
+                sweep(those, results=results, device="cpu", scheduler=cluster.address)
             held.append(psutil.Process(cluster.processes[0].pid).memory_info().rss)
     return held[1] / held[0]
 
@@ -80,7 +83,7 @@ def _recorded(world, number, complete):
 
 
 def checkpoints(world):
-    """A checkpoint of ResNet-18 with its checksums, the one before it kept, over the minute until the next (ratio)"""
+    """A checkpoint of ResNet-18 with its checksums, the one before it kept, of the minute until the next"""
     run = Run("cifar100", "resnet18", "drg+dsr")
     images = Data(torch.zeros(256, 3, 32, 32, dtype=torch.uint8), [i % 100 for i in range(256)], map(str, range(100)))
     training = Training(run.settings(), images, images, torch.device("cpu"))
