@@ -13,7 +13,9 @@ from skdcore.study.experiments import ROOT, experiment
 
 TEMPLATES = sorted((ROOT / "notebooks").glob("*.ipynb"))
 READERS = ("index", "claims", "equal_cost", "fig_3", "fig_4", "runs", "seeds", "when")  # they train nothing
-RETOLD = dict.fromkeys(("results", "discussion", "conclusion"), {"results": "results"})  # from the committed claims
+RETOLD = dict.fromkeys(
+    ("results", "discussion", "conclusion", "faults"), {"results": "results"}
+)  # from what is committed
 OTHERS = (
     RETOLD
     | dict.fromkeys(READERS, {})

@@ -63,9 +63,9 @@ def tried(report):
         | {"what must hold": row["holds"]}
         for row in report["kinds"]
     ]
-    made = report["provenance"]
-    caption = f"""Faults tried by `make faults --seed {report["seed"]}` in {report["seconds"] / 60:.0f} minutes, two kinds at
-        a time, on {made["device"]}, {made["ended"][:10]}, commit {made["commit"][:7]}. A sweep trains 12 runs on 3 workers."""
+    made, minutes = report["provenance"], report["seconds"] / 60
+    caption = f"""Faults tried by `make faults --seed {report["seed"]}`, in {minutes:.0f} minutes with the costs below, on
+        {made["device"]}, {made["ended"][:10]}, commit {made["commit"][:7]}. A sweep trains 12 runs on 3 workers."""
     return Table(pandas.DataFrame(rows), caption, "tab-faults")
 
 
