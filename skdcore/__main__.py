@@ -4,11 +4,15 @@ import argparse
 import inspect
 import os
 import re
+import signal
 import sys
 import time
 import warnings
 from math import inf
 from pathlib import Path
+
+if __name__ == "__main__":  # Ctrl-C while torch is imported, which takes seconds
+    signal.signal(signal.SIGINT, lambda *_: (os.write(2, b"interrupted before anything began\n"), os._exit(3)))
 
 import torch
 
@@ -284,4 +288,5 @@ def methods_command(chosen):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(main())

@@ -9,8 +9,12 @@ from typing import Union, get_args, get_origin
 
 from IPython import get_ipython
 from IPython.display import Markdown
+from matplotlib import rcParams
+from matplotlib.figure import Figure
+from matplotlib_inline.config import InlineBackend
 
 from skdcore.errors import short, unknown
+from skdcore.study.described import described
 from skdcore.study.experiments import ROOT
 
 __all__ = ["Markdown", "parameters"]
@@ -30,6 +34,8 @@ def parameters(namespace):
     """
     os.chdir(ROOT)
     shell = get_ipython()
+    if shell:
+        _figures(shell)
     cells = shell.user_ns["In"] if shell else [Path(namespace["__file__"]).read_text()]
     known = _annotated(cells, namespace)
     for name in [name for name in (_given(cells) if shell else namespace) if name in namespace]:  # a script runs once
@@ -37,6 +43,17 @@ def parameters(namespace):
             raise unknown("parameter", name, known)
     for name, kind in known.items():
         namespace[name] = _convert(name, namespace[name], kind)
+
+
+def _figures(shell):
+    """Figures are vectors, the same for the same records; their plain text says what they show."""
+    backend = InlineBackend.instance(parent=shell)
+    backend.shell = shell
+    backend.figure_formats = {"svg"}
+    backend.print_figure_kwargs = {"bbox_inches": "tight", "metadata": {"Date": None}}
+    rcParams["svg.hashsalt"] = "skdcore"  # else its ids are random
+    plain = shell.display_formatter.formatters["text/plain"]
+    plain.for_type(Figure, lambda figure, printer, cycle: printer.text(described(figure)))
 
 
 def _annotated(cells, namespace):

@@ -83,9 +83,19 @@ class Page:
             if "injected-parameters" in cell.metadata.get("tags", []):
                 cell.id = "injected-parameters"
             if cell.cell_type == "code":
+                _describe(cell)
                 shown = json.dumps(cell.outputs, ensure_ascii=False).replace(f"{self.root}/", "")
                 shown = re.sub(rf" at 0x[0-9a-f]+|{tempfile.gettempdir()}/ipykernel_\d+/", "", shown)
                 cell.outputs = [nbformat.from_dict(output) for output in json.loads(shown)]
+
+
+def _describe(cell):
+    """Makes the plain text of a figure the text for whoever cannot see it, and keeps each picture once."""
+    for data in [output.data for output in cell.outputs if "data" in output]:
+        if "image/svg+xml" in data:
+            cell.metadata.setdefault("mystnb", {})["image"] = {"alt": data.pop("text/plain")}
+        if "data:image/svg+xml" in data.get("text/markdown", ""):
+            data.pop("text/html", None)
 
 
 def _parameters(cells):
