@@ -61,7 +61,7 @@ def checkpoint(world, tries, chance):
     """Checkpoint: bit flipped, truncated, empty, text, crafted"""
     run = chance.choice(world.runs)
     begun = world.folder()
-    with _stopping(9), suppress(Stopped):
+    with _stopping(world.epochs - 2), suppress(Stopped):
         train(run, "cpu", results=begun, progress=False, checkpoint_minutes=0)
     for _ in range(tries):
         results = world.folder()
