@@ -57,17 +57,22 @@ def at(*keys):
         raise ValueError(f"{_place(FILE, keys)}: {error}") from None
 
 
+def _id(entry):
+    """The `round` or `id` of an entry of a list, or None."""
+    named = {name.value: value.value for name, value in entry.value} if isinstance(entry, yaml.MappingNode) else {}
+    return named.get("round", named.get("id"))
+
+
 def _place(file, keys):
     """Where a value of the file is, in words; an entry of a list goes by its number, its `round` or its `id`."""
     node, line = yaml.compose(file.read_text(), _Loader), 0
     for key in keys:
         if isinstance(node, yaml.MappingNode):
             found = [(name.start_mark.line, value) for name, value in node.value if name.value == key]
+        elif isinstance(node, yaml.SequenceNode):
+            found = [(one.start_mark.line, one) for at_, one in enumerate(node.value) if key in (str(at_), _id(one))]
         else:
-            named = [{name.value: value.value for name, value in entry.value} for entry in node.value]
-            ids = [entry.get("round", entry.get("id")) for entry in named]
-            at_ = int(key) if key.isdigit() else ids.index(key)
-            found = [(node.value[at_].start_mark.line, node.value[at_])]
+            found = []
         if not found:
             break
         line, node = found[0]

@@ -23,7 +23,7 @@ def _panel(axes):
 
 def _names(axes):
     """{place: name} of the rows of a panel whose ordinate is no number."""
-    names = {place: label.get_text() for place, label in zip(axes.get_yticks(), axes.get_yticklabels(), strict=True)}
+    names = {place: label.get_text() for place, label in zip(axes.get_yticks(), axes.get_yticklabels(), strict=False)}
     return names if any(re.search("[a-z]", name) for name in names.values()) else {}
 
 
@@ -34,7 +34,7 @@ def _series(axes, names):
         if label.startswith("_"):
             continue
         if isinstance(one, LineCollection):
-            yield label, [_span(*segment, names) for segment in one.get_segments()]
+            yield label, [_span(*ends, names) for ends in one.get_segments() if len(ends) == 2]  # one of NaN has none
         else:
             line = one.lines[0] if isinstance(one, ErrorbarContainer) else one
             if hasattr(line, "get_xdata") and len(line.get_xdata()):
