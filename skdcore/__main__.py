@@ -174,26 +174,21 @@ def queue_command(chosen):
     The list is `queue` of study.yml.  Complete runs are skipped, so the same command resumes where it was stopped by
     --budget or Ctrl-C.  The command gives way to other programs (nice 19).
     """
-    from skdcore.study.queue import plan, queue, summary
+    from skdcore.study.queue import plan, queue, shown, summary
 
     end = time.monotonic() + chosen.budget
     changed = {"dataset": chosen.dataset, "epochs": chosen.epochs, "precision": chosen.precision}
     chosen_runs = queue(chosen.regime, chosen.round, **changed)
     table = plan(chosen_runs, chosen.results)
     if chosen.dry_run:
-        return _show(table, chosen.workers)
+        print(shown(table, chosen.workers))
+        return 0
     print(summary(table, chosen.workers), file=sys.stderr)
     if hasattr(os, "nice"):
         os.nice(19)
     if chosen.workers == 1:
         return _one_by_one(chosen_runs, end, chosen)
     return _side_by_side(list(chosen_runs), chosen)
-
-
-def _show(table, workers):
-    from skdcore.study.queue import summary
-
-    print(f"{table.round(1).to_string(index=False)}\n{summary(table, workers)}")
 
 
 def _one_by_one(chosen_runs, end, chosen):
@@ -210,12 +205,13 @@ def sweep_command(chosen):
 
     The longest run comes first, as far as records tell how long one takes.
     """
-    from skdcore.study.queue import plan
+    from skdcore.study.queue import plan, shown
 
     chosen_runs = list(dict.fromkeys(runs(chosen)))
     table = plan(dict.fromkeys(chosen_runs, ""), chosen.results, usable(chosen.device)).drop(columns="round")
     if chosen.dry_run:
-        return _show(table, chosen.workers or slots(chosen.device))
+        print(shown(table, chosen.workers or slots(chosen.device)))
+        return 0
     order = table["minutes"].sort_values(ascending=False, na_position="first", kind="stable").index
     return _side_by_side([chosen_runs[i] for i in order], chosen, chosen.scheduler)
 

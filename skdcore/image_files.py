@@ -23,11 +23,11 @@ def image_files(directory):
 def warn_of_others(folder, used):
     """Warns of what is in a folder of train/CLASS/* and test/CLASS/* beside the files used, by ending and number."""
     there = [entry for place in ("train/*", "test/*", "train/*/*", "test/*/*") for entry in folder.glob(place)]
-    classes = {file.parent for file in used}
+    read = used | {file.parent for file in used}
     kinds = Counter(
         "folder" if entry.is_dir() else entry.suffix.lower() or "file without an ending"
         for entry in there
-        if entry not in classes | used and not entry.name.startswith(".")
+        if entry not in read and not entry.name.startswith(".")
     )
     if kinds:
         counts = ", ".join(f"{n} {kind}{'s' * (kind == 'folder' and n > 1)}" for kind, n in sorted(kinds.items()))

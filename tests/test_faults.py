@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 KINDS = "checkpoint other_runs record read_only methods arguments study_file notebook_parameters image_folders".split()
 
 
@@ -13,6 +15,9 @@ def test_what_is_damaged_or_at_random_is_named_and_gives_no_wrong_record(python)
     assert len(held) == len(KINDS) and all(one == other != "0" for one, other in held)
 
 
-def test_its_command_names_the_kinds_that_there_are(python):
-    _, err = python("tests/faults", "--only", "flood").communicate(timeout=60)
-    assert "invalid choice: 'flood'" in err and "killed_worker" in err
+@pytest.mark.parametrize(
+    ("asked", "said"), [(["--only", "flood"], "invalid choice: 'flood'"), (["--help"], "make faults")]
+)
+def test_its_command_teaches(python, asked, said):
+    out, err = python("tests/faults", *asked).communicate(timeout=60)
+    assert said in out + err

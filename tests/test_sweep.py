@@ -196,10 +196,14 @@ def test_other_signals_are_a_ctrl_c_to_a_sweep(number):
         os.kill(os.getpid(), number)
 
 
-def test_one_ctrl_c_stops_a_sweep_at_checkpoints_and_nothing_outlives_it(sweeping, tmp_path):
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_one_signal_stops_a_sweep_at_checkpoints_and_nothing_outlives_it(sweeping, tmp_path, name):
     process, children = sweeping(lambda _: len(list(tmp_path.rglob("*.lock"))) == 2)
     time.sleep(1)
-    os.killpg(process.pid, signal.SIGINT)  # which a terminal sends to all processes
+    if name == "SIGINT":  # which a terminal sends to all processes
+        os.killpg(process.pid, signal.SIGINT)
+    else:
+        os.kill(process.pid, signal.SIGTERM)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 3, err
     assert "2 of 2 runs are not finished" in err

@@ -13,6 +13,9 @@ import matplotlib.pyplot as plt
 
 from skdcore.study.links import claim, to_claim, to_sections
 
+# With these the SVG of a figure is the same each time: its ids would be random, and its date that of the run.
+SALTED, UNDATED = {"svg.hashsalt": "skdcore"}, {"Date": None}
+
 
 class Table:
     """A frame of texts that Jupyter shows as HTML and the book as a numbered table `name` with a caption.
@@ -60,9 +63,9 @@ class Picture:
 def _svg(figure):
     """The figure as an SVG in a data address, the same for the same figure, and closes it."""
     content = BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "skdcore"}):  # else its ids are random
+    with matplotlib.rc_context(SALTED):
         # dpi is that of the rasterised parts: with matplotlib's 100 a picture of many points exceeds 300 KB
-        figure.savefig(content, format="svg", dpi=90, metadata={"Date": None})
+        figure.savefig(content, format="svg", dpi=90, metadata=UNDATED)
     plt.close(figure)
     return f"data:image/svg+xml;base64,{base64.b64encode(content.getvalue()).decode()}"
 

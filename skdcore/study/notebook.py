@@ -15,6 +15,7 @@ from matplotlib_inline.config import InlineBackend
 
 from skdcore.errors import short, unknown
 from skdcore.study.described import described
+from skdcore.study.display import SALTED, UNDATED
 from skdcore.study.experiments import ROOT
 
 __all__ = ["Markdown", "parameters"]
@@ -50,8 +51,8 @@ def _figures(shell):
     backend = InlineBackend.instance(parent=shell)
     backend.shell = shell
     backend.figure_formats = {"svg"}
-    backend.print_figure_kwargs = {"bbox_inches": "tight", "metadata": {"Date": None}}
-    rcParams["svg.hashsalt"] = "skdcore"  # else its ids are random
+    backend.print_figure_kwargs = {"bbox_inches": "tight", "metadata": UNDATED}
+    rcParams.update(SALTED)
     plain = shell.display_formatter.formatters["text/plain"]
     plain.for_type(Figure, lambda figure, printer, cycle: printer.text(described(figure)))
 

@@ -98,6 +98,11 @@ def _minutes(run, pace):
         return nan
 
 
+def shown(table, workers=1):
+    """A plan as text, summed up below."""
+    return f"{table.round(1).to_string(index=False)}\n{summary(table, workers)}"
+
+
 def summary(table, workers=1):
     """How much of a plan is complete and how long the rest takes, in a line."""
     left = table[~table["complete"]]
