@@ -20,8 +20,10 @@ def keep(state, file):
     save(state.state_dict(), latest)
 
 
-def newest(state, file, device):
+def newest(state, remembered, file, device):
     """What the newest whole checkpoint of the run with this record `file` holds, of the form of `state`, or None.
+
+    `remembered` is the form of the memories that its method has after a step.
 
     A damaged one is set aside, under a name that ends in .damaged, with a warning.  Raises ValueError if one belongs to
     a run with other settings, data or teacher.
@@ -35,7 +37,7 @@ def newest(state, file, device):
                 same = kept["settings"] == state.settings and _inputs(kept["provenance"]) == _inputs(state.provenance)
             if same:
                 with readable(path):
-                    state.check(kept)
+                    state.check(kept, remembered)
                 return kept
         except Damaged as error:
             aside = path.with_name(f"{path.name}.damaged")

@@ -56,8 +56,11 @@ class State:
         kept |= {"random": torch.get_rng_state(), "threads": torch.get_num_threads()}
         return kept | ({"cuda": torch.cuda.get_rng_state(self.row.device)} if self.row.is_cuda else {})
 
-    def check(self, kept):
-        """Raises ValueError unless this is of the form that `state_dict` gives; changes nothing."""
+    def check(self, kept, remembered):
+        """Raises ValueError unless this is of the form that `state_dict` gives; changes nothing.
+
+        `remembered` {term: {name: tensor}}: what the method's memories hold, in their form, after the first step.
+        """
         free = "memories", "optimizer", "provenance"  # they grow, or differ from machine to machine
         mine = {key: value for key, value in self.state_dict().items() if key not in free}
         _check_form({key: kept[key] for key in mine}, mine, "state")
@@ -65,6 +68,9 @@ class State:
         held += [tensor for memory in kept["memories"].values() for tensor in memory.values()]
         if not all(isinstance(tensor, torch.Tensor) for tensor in held):
             raise ValueError("a momentum or a memory is not a tensor")
+        for term, memory in remembered.items() if kept["epoch"] or kept["at"] else ():
+            for name, tensor in memory.items():
+                _check_form(kept["memories"][term][name], tensor, f"memories.{term}.{name}")
         epochs = self.settings["epochs"]
         if not (0 <= kept["epoch"] <= epochs and 0 <= kept["at"] <= len(self.batches) and kept["threads"] >= 1):
             raise ValueError(f"epoch {kept['epoch']}, step {kept['at']} and {kept['threads']} threads cannot be")

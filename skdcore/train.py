@@ -151,7 +151,7 @@ class Training:
         self.lap_began = time.monotonic()
         torch.manual_seed(settings["seed"])
         net = network(settings["model"], len(data.classes), data.side).to(device)
-        self.terms, self.trained = self.dry_step(net)
+        self.terms, self.trained, self.remembered = self.dry_step(net)
         how = settings["lr"], settings["momentum"]
         optimizer = torch.optim.SGD(self.trained, *how, weight_decay=settings["weight_decay"], fused=True)
         curve = {"loss": {term: [] for term in self.terms}, "lr": [], "train": []}
@@ -162,8 +162,9 @@ class Training:
         self.capture = Capture(self.step, self.state.tensors, device) if captured else None
 
     def dry_step(self, net):
-        """The method's terms, and the parameters that it trains, from a step that leaves no trace but its parts.
+        """The method's terms, the parameters that it trains, and the form of its memories, {term: {name: meta tensor}}.
 
+        They are those of a step that leaves no trace but its parts.
         It raises what a bad argument raises before anything is written.
         """
         net.train()
@@ -181,7 +182,8 @@ class Training:
             torch.cuda.set_rng_state(cuda, self.device)
         trained = [p for p in net.parameters() if p.grad is not None]
         net.zero_grad(set_to_none=True)
-        return list(losses), trained
+        remembered = {term: {name: t.to("meta") for name, t in memory.items()} for term, memory in s.memories.items()}
+        return list(losses), trained, remembered
 
     def fresh_epoch(self):
         """The batches of an epoch (the incomplete one is dropped), an empty meter, and row 0."""
@@ -349,7 +351,7 @@ class Training:
         The record then names all code and machines that the run used.
         """
         self.file, mine = file, self.state.provenance
-        if not (kept := checkpoint.newest(self.state, file, self.device)):
+        if not (kept := checkpoint.newest(self.state, self.remembered, file, self.device)):
             return
         self.state.load_state_dict(kept)
         made = self.state.provenance

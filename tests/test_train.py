@@ -599,6 +599,8 @@ DAMAGES = {
     "no thread": crafted(lambda state: state.update(threads=0)),
     "a curve too short": crafted(lambda state: state["curve"].update(train=[])),
     "a text in a curve": crafted(lambda state: state["curve"].update(lr=["x"])),
+    "no memory": crafted(lambda state: state.update(memories={})),
+    "a memory of another shape": crafted(lambda state: state["memories"]["dsr"].update(ranked=torch.zeros(2))),
     "a memory that is no tensor": crafted(lambda state: state.update(memories={"dsr": {"ranked": 1}})),
 }
 
