@@ -307,9 +307,11 @@ def cutout(x, n=1, size=None):
     normalising, as its author does, so 0 is the mean colour.  Officially the size is 8 on CIFAR-100; the paper uses 16.
     """
     size = x.shape[3] // 2 if size is None else size
-    if not (1 <= n <= x.shape[3] and 1 <= size <= 2 * x.shape[3]):
-        most = f"1 to {x.shape[3]} holes of 1 to {2 * x.shape[3]} pixels"
-        raise ValueError(f"cutout(n={n}, size={size}): an image of {x.shape[3]} pixels takes {most}")
+    if n < 1 or size < 1:
+        raise ValueError(f"cutout(n={n}, size={size}): at least one hole of at least one pixel")
+    if n > x.shape[3] ** 2:
+        raise ValueError(f"cutout(n={n}): an image of {x.shape[3]} x {x.shape[3]} pixels takes at most a hole for each")
+    size = min(size, 2 * x.shape[3])  # which cuts out the whole image, as any larger one does
     first = (torch.randint(side, (len(x), n, 1), device=x.device) - size // 2 for side in x.shape[2:])
     steps = (torch.arange(side, device=x.device) for side in x.shape[2:])
     row, column = ((f <= at) & (at < f + size) for f, at in zip(first, steps, strict=True))

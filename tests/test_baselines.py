@@ -612,3 +612,14 @@ def test_cutout_cuts_every_view_of_the_step():
 def test_cutout_refuses_no_hole(keywords):
     with pytest.raises(ValueError, match="at least one hole"):
         methods.cutout(torch.ones(1, 3, 8, 8), **keywords)
+
+
+def test_cutout_of_any_size_beyond_twice_the_side_leaves_nothing():
+    assert not methods.cutout(torch.ones(4, 3, 8, 8), size=16).any()
+    assert not methods.cutout(torch.ones(4, 3, 8, 8), size=10**30).any()
+
+
+@pytest.mark.parametrize("n", [65, 10**9, 10**30])
+def test_cutout_refuses_more_holes_than_pixels(n):
+    with pytest.raises(ValueError, match=rf"cutout\(n={n}\): an image of 8 x 8 pixels takes at most a hole for each"):
+        methods.cutout(torch.ones(1, 3, 8, 8), n=n)
