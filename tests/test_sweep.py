@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import pytest
 from conftest import files, timeless
@@ -79,9 +80,9 @@ def test_a_cell_whose_worker_is_killed_is_ended_by_another(runs, tmp_path):
 class Future:
     def __init__(self, function, run, options):
         self.key, self.status = str(run), "finished"
-        HERE.get_current_task = lambda: self.key
         try:
-            value = function(run, **options)
+            with patch.object(HERE, "get_current_task", lambda: self.key):
+                value = function(run, **options)
             self.result = lambda: value
         except Exception as error:
             self.status, caught = "error", error
@@ -107,7 +108,13 @@ class Here:
         pass
 
 
-HERE = SimpleNamespace(name="here", address="tcp://here", state=SimpleNamespace(nthreads=1), log_event=lambda *_: None)
+HERE = SimpleNamespace(
+    name="here",
+    address="tcp://here",
+    state=SimpleNamespace(nthreads=1),
+    log_event=lambda *_: None,
+    get_current_task=lambda: None,
+)
 
 
 @pytest.fixture
