@@ -15,7 +15,7 @@ import pandas
 import torch
 from PIL import Image
 
-from skdcore import records
+from skdcore import records, vision
 from skdcore.data import MEAN, STD, Data
 from skdcore.losses import cross_entropy
 from skdcore.machine import kernels, provenance, usable
@@ -23,7 +23,6 @@ from skdcore.methods import canonical
 from skdcore.models import network
 from skdcore.progress import Line
 from skdcore.train import Run, rehearsal
-from skdcore.vision import torchvision
 
 USUAL = "usual loop"
 EAGER = ", eager"  # on CUDA ours is captured, and eager beside it to compare
@@ -191,7 +190,7 @@ def _usual_loop(model, data, device):
 
 def _pil_batches(data):
     """Endless batches (x, y) of a shuffled DataLoader over PIL images, with torchvision's transforms."""
-    transforms = torchvision.transforms
+    transforms = vision.torchvision.transforms
     augment = transforms.Compose(
         [
             transforms.RandomCrop(32, padding=4),

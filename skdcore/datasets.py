@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from skdcore import vision
 from skdcore.errors import unknown
 from skdcore.image_files import image_files, shorter_side, squares, warn_of_others
 from skdcore.sums import call, expression
-from skdcore.vision import torchvision
 
 SIDES = (32, 64, 224)  # of a folder's images: the largest one that they fill
 SGD = {"lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4, "batch": 128, "epochs": 200, "score_every": 1}
@@ -94,7 +94,7 @@ def cifar100(root, seed, n=500):
 
     `n` is the number of training images of each class.
     """
-    original = torchvision.datasets.CIFAR100
+    original = vision.torchvision.datasets.CIFAR100
     where = data_folder(root)
     files = [*original.train_list, *original.test_list, [original.meta["filename"], original.meta["md5"]]]
     missing = [name for name, _ in files if not (where / original.base_folder / name).is_file()]
@@ -127,7 +127,7 @@ def tinyimagenet(root, seed):
     where = data_folder(root) / "tiny-imagenet-200"
     if root is None and not where.exists():
         url, md5 = "http://cs231n.stanford.edu/tiny-imagenet-200.zip", "90528d7ca1a48142e341f4ef8d21d0de"
-        fetch = partial(torchvision.datasets.utils.download_and_extract_archive, url, md5=md5)
+        fetch = partial(vision.torchvision.datasets.utils.download_and_extract_archive, url, md5=md5)
         download_whole("TinyImageNet", url, where, f"give the folder that holds {where.name}/ as the root", fetch)
     notes = where / "val" / "val_annotations.txt"
     for needed in (where / "train", notes):

@@ -10,10 +10,10 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
+from skdcore import vision
 from skdcore.datasets import OTHERS, data_folder, dataset, download_whole
 from skdcore.image_files import image_files
 from skdcore.resized import resized
-from skdcore.vision import torchvision
 
 COUNTS = {  # as published; with any other, files are missing or altered
     "Caltech101": {"classes": 101, "images": 8_677},
@@ -69,7 +69,7 @@ CALTECH101 = Source(
     folder="caltech101",
     urls=["https://data.caltech.edu/records/mzrjq-6wc02/files/caltech-101.zip"],
     unpack="unpack its 101_ObjectCategories.tar.gz in {where}",
-    fetch=lambda new: torchvision.datasets.Caltech101(new, download=True),
+    fetch=lambda new: vision.torchvision.datasets.Caltech101(new, download=True),
     splits=_caltech101,
 )
 
@@ -111,7 +111,7 @@ def _listed(file):
 
 def _fetch_stanford_dogs(new):
     for url in STANFORD_DOGS.urls:
-        torchvision.datasets.utils.download_and_extract_archive(url, new, Path(new, STANFORD_DOGS.folder))
+        vision.torchvision.datasets.utils.download_and_extract_archive(url, new, Path(new, STANFORD_DOGS.folder))
 
 
 STANFORD_DOGS = Source(
@@ -157,7 +157,7 @@ def _table(file):
 
 def _fetch_cub200(new):
     name, md5 = "CUB_200_2011.tgz", "97eceeb196236b17998738112f37df78"
-    torchvision.datasets.utils.download_and_extract_archive(*CUB200.urls, new, filename=name, md5=md5)
+    vision.torchvision.datasets.utils.download_and_extract_archive(*CUB200.urls, new, filename=name, md5=md5)
 
 
 CUB200 = Source(

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 import numpy as np
 from PIL import Image, ImageOps
 
+from skdcore import vision
 from skdcore.progress import Line
-from skdcore.vision import torchvision
 
 
 def image_files(directory):
     """The image files in a folder, by their endings, sorted.  Raises ValueError if there is none."""
-    ends = torchvision.datasets.folder.IMG_EXTENSIONS
+    ends = vision.torchvision.datasets.folder.IMG_EXTENSIONS
     files = sorted(f for f in directory.iterdir() if f.suffix.lower() in ends)
     if not files:
         raise ValueError(f"{directory}: an empty class; it needs at least one image ({' '.join(ends)})")
@@ -45,7 +45,7 @@ def squares(files, side):
 
     Raises ValueError, naming the file, for a broken image and for pixels of no known range.
     """
-    fit = torchvision.transforms.functional
+    fit = vision.torchvision.transforms.functional
     with Line(show=len(files) > 5000) as line:  # a few are read in no time
         for i, file in enumerate(files):
             with _opened(file) as image:

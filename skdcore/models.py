@@ -9,10 +9,8 @@ In every network the deepest block ends in a ReLU; global pooling and one linear
 import torch
 from torch import nn
 
+from skdcore import vision
 from skdcore.errors import unknown
-from skdcore.vision import torchvision
-
-resnet = torchvision.models.resnet
 
 
 class Network(nn.Module):
@@ -122,40 +120,24 @@ def _resnet(base, side):
     return Network(base, blocks, (base.avgpool, nn.Flatten(), base.fc), (c, 2 * c, 4 * c))
 
 
-class _Narrow(resnet.ResNet):
-    """torchvision's ResNet with the widths `width` times 1, 2, 4, 8 in place of 64 times those."""
-
-    def __init__(self, block, layers, width, classes):
-        self.width = width
-        super().__init__(block, layers, num_classes=classes)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.fc = nn.Linear(8 * width, classes)
-        self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
-
-    def _make_layer(self, block, planes, blocks, **kwargs):
-        if planes == 64:
-            self.inplanes = self.width
-        return super()._make_layer(block, planes * self.width // 64, blocks, **kwargs)
-
-
 def resnet18(classes, side):
     """ResNet-18 [30]."""
-    return _resnet(torchvision.models.resnet18(num_classes=classes), side)
+    return _resnet(vision.torchvision.models.resnet18(num_classes=classes), side)
 
 
 def resnet50(classes, side):
     """ResNet-50 [30]."""
-    return _resnet(torchvision.models.resnet50(num_classes=classes), side)
+    return _resnet(vision.torchvision.models.resnet50(num_classes=classes), side)
 
 
 def resnet101(classes, side):
     """ResNet-101 [30]."""
-    return _resnet(torchvision.models.resnet101(num_classes=classes), side)
+    return _resnet(vision.torchvision.models.resnet101(num_classes=classes), side)
 
 
 def resnext50_32x4d(classes, side):
     """ResNeXt-50, 32 groups of width 4."""
-    return _resnet(torchvision.models.resnext50_32x4d(num_classes=classes), side)
+    return _resnet(vision.torchvision.models.resnext50_32x4d(num_classes=classes), side)
 
 
 def densenet121(classes, side):
@@ -164,7 +146,7 @@ def densenet121(classes, side):
     Its CIFAR stem is the convolution alone (each dense layer begins with a norm).  Its last norm and ReLU
     belong to block 4, so that methods see the features that are classified.
     """
-    base = torchvision.models.densenet121(num_classes=classes)
+    base = vision.torchvision.models.densenet121(num_classes=classes)
     layers = base.features
     if side < 128:
         layers.conv0 = _cifar_stem(layers.conv0.out_channels, mode="fan_in")
@@ -180,7 +162,22 @@ def densenet121(classes, side):
 
 
 def _resnet10(width, classes, side):
-    return _resnet(_Narrow(resnet.BasicBlock, [1, 1, 1, 1], width, classes), side)
+    """One basic block a stage, with the widths `width` times 1, 2, 4, 8 in place of 64 times those."""
+    resnet = vision.torchvision.models.resnet
+
+    class Narrow(resnet.ResNet):
+        def __init__(self):
+            super().__init__(resnet.BasicBlock, [1, 1, 1, 1], num_classes=classes)
+            self.bn1 = nn.BatchNorm2d(width)
+            self.fc = nn.Linear(8 * width, classes)
+            self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
+
+        def _make_layer(self, block, planes, blocks, **kwargs):
+            if planes == 64:
+                self.inplanes = width
+            return super()._make_layer(block, planes * width // 64, blocks, **kwargs)
+
+    return _resnet(Narrow(), side)
 
 
 def resnet10_w16(classes, side):

@@ -1,4 +1,6 @@
-"""Imports torchvision also beside a CPU-only torch.
+"""Imports torchvision at its first use, also beside a CPU-only torch: write `vision.torchvision`.
+
+At first use, because the import takes two seconds that most commands and pages can do without.
 
 PyPI's torchvision wheel is built for CUDA: beside a CPU build of torch its compiled operators are missing
 and the import dies with "operator torchvision::nms does not exist", because it describes them to torch
@@ -29,4 +31,8 @@ def _import():
             DECLARED.append(library)
 
 
-torchvision = _import()
+def __getattr__(name):
+    if name != "torchvision":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = module = _import()
+    return module

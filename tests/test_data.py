@@ -13,7 +13,7 @@ import torch
 from conftest import files
 from PIL import Image
 
-from skdcore import datasets
+from skdcore import datasets, vision
 from skdcore.data import MEAN, STD, Data, checksum, load, load_cached
 from skdcore.resized_crop import resized_crop
 from skdcore.train import Run, train
@@ -215,7 +215,7 @@ def test_a_few_steps_on_cifar100_lower_the_loss(cifar):
 @pytest.fixture
 def small_cifar(tmp_path, monkeypatch):
     """A root with three files in CIFAR-100's form and the checksums of these instead of the real ones."""
-    dataset = datasets.torchvision.datasets.CIFAR100
+    dataset = vision.torchvision.datasets.CIFAR100
     base, chance = tmp_path / "root" / dataset.base_folder, np.random.default_rng(0)
     base.mkdir(parents=True)
     names = [f"class{i:02}" for i in range(100)]
@@ -267,7 +267,7 @@ def test_a_download_that_fails_says_what_to_do(tmp_path, monkeypatch):
 
     download.train_list, download.test_list, download.meta = [["train", ""]], [], {"filename": "meta", "md5": ""}
     download.base_folder, download.url = "cifar-100-python", "https://example.org/cifar"
-    monkeypatch.setattr(datasets.torchvision.datasets, "CIFAR100", download)
+    monkeypatch.setattr(vision.torchvision.datasets, "CIFAR100", download)
     monkeypatch.setenv("SKD_DATA", str(tmp_path))
     with pytest.raises(FileNotFoundError, match=r"example.org.*no network.*root"):
         load("cifar100")
@@ -385,7 +385,7 @@ def test_annotations_that_fit_no_class_are_refused(small_tiny, row, words):
 
 
 def test_tinyimagenet_is_downloaded_as_a_whole_or_not_at_all(small_tiny, tmp_path, monkeypatch):
-    where, utils = tmp_path / "elsewhere", datasets.torchvision.datasets.utils
+    where, utils = tmp_path / "elsewhere", vision.torchvision.datasets.utils
     monkeypatch.setenv("SKD_DATA", str(where))
 
     def cut_off(url, root, md5):

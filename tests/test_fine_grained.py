@@ -14,7 +14,7 @@ from conftest import files
 from PIL import Image
 from scipy.io import savemat
 
-from skdcore import datasets, fine_grained, resized
+from skdcore import fine_grained, resized, vision
 from skdcore.data import checksum, load, load_cached
 from skdcore.image_files import squares
 from skdcore.train import Run, train
@@ -348,7 +348,7 @@ def test_damaged_files_are_named_and_nothing_half_written_stays(root, name, harm
 @pytest.fixture
 def archives(root, tmp_path, monkeypatch):
     """The archives of all three data sets, of which downloads are served; a root for them in SKD_DATA."""
-    made, utils = tmp_path / "archives", datasets.torchvision.datasets.utils
+    made, utils = tmp_path / "archives", vision.torchvision.datasets.utils
     made.mkdir()
     with tarfile.open(made / "CUB_200_2011.tgz", "w:gz") as tar:
         tar.add(root / "CUB_200_2011", "CUB_200_2011")
@@ -416,7 +416,7 @@ def test_without_a_network_the_message_says_what_to_fetch_from_where_and_where_t
     def offline(*_, **__):
         raise OSError("no network")
 
-    monkeypatch.setattr(datasets.torchvision.datasets.utils, "download_url", offline)
+    monkeypatch.setattr(vision.torchvision.datasets.utils, "download_url", offline)
     words = rf"from https?://.*(zip|tar|tgz)\S* \(no network\); unpack .* in \S*downloaded.*holds {FOLDERS[name]}/ as"
     with pytest.raises(FileNotFoundError, match=words):
         load(small(name))

@@ -27,11 +27,14 @@ for name in sys.argv[2:]:
         del sys.modules[module]
     try:
         vision = importlib.import_module("skdcore.vision")
+        lazy = "torchvision" not in sys.modules
+        vision.torchvision
     except RuntimeError as error:
         found[name] = str(error)
     else:
         again, plain = (importlib.import_module(m) for m in ("skdcore.vision", "torchvision"))
         found[name] = {
+            "lazy": lazy,
             "declared": len(vision.DECLARED),
             "exist": all(hasattr(torch.ops.torchvision, name) for name in ("one", "two")),
             "place": vision.torchvision.__file__,
