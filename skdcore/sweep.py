@@ -1,13 +1,14 @@
 """Many runs on Dask: this machine's slots by default, or a cluster by its scheduler's address."""
 
 import logging
+import multiprocessing
 import os
 import signal
 import sys
 import time
 from contextlib import contextmanager, suppress
 from math import inf
-from multiprocessing import resource_tracker
+from multiprocessing import forkserver, resource_tracker
 from uuid import uuid4
 
 import torch
@@ -21,10 +22,11 @@ from skdcore.train import prepare, train
 # Dask's workers return memory to the system at once; asking for it again makes a step 1.4 times slower.
 KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": 2**30, "MALLOC_MMAP_THRESHOLD_": 2**25}
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), 1)
+METHOD = "distributed.worker.multiprocessing-method"
 LOCAL = {  # Dask's settings for workers on this machine
     "distributed.nanny.pre-spawn-environ": KEEP_MEMORY | ONE_THREAD,
     "distributed.worker.profile.enabled": False,  # it looks at the training thread every 10 ms, which costs it 8 %
-    "distributed.worker.multiprocessing-method": "forkserver" if sys.platform == "linux" else "spawn",
+    METHOD: "forkserver" if sys.platform == "linux" else "spawn",
 }
 
 
@@ -47,6 +49,8 @@ def sweep(runs, root=None, results="results", device=None, scheduler=None, budge
         return [train(runs[0], budget=budget, **options)]
     deadline = time.time() + budget  # workers share the clock, not the counter
     with Line() as line, interrupts():
+        if not scheduler and not all(records.path(results, run.settings(device)).exists() for run in runs):
+            _preload()  # while this process checks the runs
         found = {} if scheduler else prepare(runs, line, **where)
         missing = [run for run in runs if run not in found]
         line.show(f"{len(runs)} runs, {len(found)} of them complete")
@@ -216,12 +220,16 @@ def _client(scheduler, workers):
                 raise
 
 
+def _preload():
+    """Starts the process from which workers are forked; meanwhile it imports, once for all of them, what takes long."""
+    if LOCAL[METHOD] == "forkserver":
+        multiprocessing.set_forkserver_preload(["skdcore.preload"])
+        with environment(KEEP_MEMORY | ONE_THREAD), _no_sigint():  # what the workers get from it
+            forkserver.ensure_running()
+
+
 def _started(make, workers, tries=3):
     """A client of `workers` new processes; if one dies while it starts, all are started again."""
-    from distributed.utils import get_mp_context
-
-    if get_mp_context().get_start_method() == "forkserver":  # which imports what takes long once, for all of them
-        get_mp_context().set_forkserver_preload(["distributed", "skdcore.train"])
     for left in reversed(range(tries)):
         try:
             how = {"dashboard_address": ":0", "memory_limit": None, "silence_logs": logging.CRITICAL}
@@ -229,6 +237,20 @@ def _started(make, workers, tries=3):
         except (RuntimeError, OSError, TimeoutError):  # Dask's nanny raises them when its worker does not come up
             if not left:
                 raise
+
+
+@contextmanager
+def environment(values):
+    """Processes that start in this block have these variables, {name: value}, in their environment."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ |= {name: str(value) for name, value in values.items()}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import nbformat
@@ -21,7 +21,7 @@ from skdcore.errors import unknown
 from skdcore.records import atomically
 from skdcore.study import assessment, install
 from skdcore.study.experiments import ROOT, experiment, experiments
-from skdcore.sweep import ONE_THREAD, sweep
+from skdcore.sweep import ONE_THREAD, environment, sweep
 
 HOME = "index"
 # What others show is made before them: a measurement, which needs the machine for itself, and then the drawings.
@@ -135,7 +135,7 @@ def make(folder, results=None, only=None, root=ROOT):
     pages = [Page(name, folder, results, root) for name in sorted(only or names)]
     _train([page for page in pages if not page.is_current()])
     failed = [page.name for page in pages if page.name in TIMED and not _report(page)]
-    with _one_thread(), ThreadPoolExecutor(AT_ONCE) as pool:
+    with environment(ONE_THREAD), ThreadPoolExecutor(AT_ONCE) as pool:  # so kernels side by side need not wait
         for stage in (DRAWN, names - TIMED - DRAWN):
             chosen = [page for page in pages if page.name in stage]
             failed += [page.name for page, good in zip(chosen, pool.map(_report, chosen), strict=True) if not good]
@@ -155,20 +155,6 @@ def _train(pages):
             sweep(missing, results=results)
         except ValueError as error:  # the notebook that shows this run will fail, the others need not
             print(error, file=sys.stderr)
-
-
-@contextmanager
-def _one_thread():
-    """Kernels that start in this block compute in one thread, so that those side by side do not wait for each other."""
-    before = {name: os.environ.get(name) for name in ONE_THREAD}
-    os.environ |= {name: str(threads) for name, threads in ONE_THREAD.items()}
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name)
-            if value is not None:
-                os.environ[name] = value
 
 
 def _report(page):
