@@ -22,7 +22,7 @@ from skdcore.study.variance import Variance
 
 CONTENTS = yaml.safe_load((ROOT / "book/_toc.yml").read_text())
 PAGES = ["index"] + [entry["file"] for part in CONTENTS["parts"] for entry in part["chapters"]]
-FIRST_LOAD = 1_500_000  # bytes
+FIRST_LOAD, WHOLE = 1_500_000, 12_000_000  # bytes
 
 
 @pytest.fixture(scope="session")
@@ -53,6 +53,18 @@ def address(site):
 
 def test_every_page_of_the_contents_is_built(site):
     assert [page for page in PAGES if not (site / f"{page}.html").exists()] == []
+
+
+def test_a_page_offers_its_notebook_without_outputs(site):
+    for page in PAGES:
+        if (made := ROOT / f"book/{page}.ipynb").exists():
+            offered, shown = (nbformat.read(file, 4) for file in (site / f"_sources/{page}.ipynb", made))
+            assert [cell.source for cell in offered.cells] == [cell.source for cell in shown.cells]
+            assert not any(cell.get("outputs") for cell in offered.cells)
+
+
+def test_the_site_is_small(site):
+    assert sum(file.stat().st_size for file in site.rglob("*") if file.is_file()) < WHOLE
 
 
 def test_equations_carry_the_papers_numbers(site):
