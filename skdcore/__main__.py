@@ -23,9 +23,10 @@ from skdcore.machine import usable
 from skdcore.methods import METHODS
 from skdcore.models import MODELS
 from skdcore.progress import Line
+from skdcore.rehearsal import prepare
 from skdcore.sums import signature
 from skdcore.sweep import slots, sweep
-from skdcore.train import Run, prepare, train
+from skdcore.train import Run, train
 
 DRY_RUN = {"action": "store_true", "help": "print the plan and the time it takes, and train nothing"}
 STOPPED = 3  # exit status of a run that stopped at its checkpoint and can resume

@@ -22,7 +22,8 @@ from skdcore.machine import kernels, provenance, usable
 from skdcore.methods import canonical
 from skdcore.models import network
 from skdcore.progress import Line
-from skdcore.train import Run, rehearsal
+from skdcore.rehearsal import rehearsal
+from skdcore.train import Run
 
 USUAL = "usual loop"
 EAGER = ", eager"  # on CUDA ours is captured, and eager beside it to compare

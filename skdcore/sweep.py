@@ -16,8 +16,9 @@ import torch
 from skdcore import records
 from skdcore.errors import Broken, Stopped
 from skdcore.progress import Line, words
+from skdcore.rehearsal import prepare
 from skdcore.stop import ASKED, ask, interrupts
-from skdcore.train import prepare, train
+from skdcore.train import train
 
 # Dask's workers return memory to the system at once; asking for it again makes a step 1.4 times slower.
 KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": 2**30, "MALLOC_MMAP_THRESHOLD_": 2**25}

@@ -3,14 +3,13 @@
 import time
 from dataclasses import replace
 from math import inf
-from operator import itemgetter
 from pathlib import Path
 
 import torch
 
 from skdcore import checkpoint, measures, records
 from skdcore.capture import Capture
-from skdcore.data import checksum, images, load_run
+from skdcore.data import checksum, load_run
 from skdcore.errors import Stopped
 from skdcore.machine import AND, kernels, now, peak_memory, provenance, usable
 from skdcore.methods import build
@@ -105,37 +104,6 @@ def trained_network(run, device, root, results, **how):
     net.base.load_state_dict(weights)
     load_exits(net, file, device)
     return net.eval(), record["provenance"]["weights"]
-
-
-def prepare(runs, line, device=None, root=None, results="results"):
-    """{run: record} of the runs that have their record; each method of the others takes a dry step.  The `line` counts.
-
-    So a bad argument of any run raises its error before the first one is trained.
-    """
-    device = usable(device)
-    found, checksums, rehearsed = {}, {}, set()
-    by_images = sorted(((images(run), run) for run in runs), key=itemgetter(0))  # one data set at a time, each once
-    with kernels():
-        torch.set_num_threads(1)  # several would wait for each other where cores are busy
-        for done, (those, run) in enumerate(by_images):
-            line.update(lambda done=done: f"{done} of {len(runs)} runs checked")
-            splits = load_run(run, root, device)
-            if those not in checksums:
-                checksums[those] = checksum(*splits)
-            settings = run.settings(device, splits[0])
-            if record := records.find(results, settings, checksums[those]):
-                found[run] = record
-            elif (alike := replace(run, seed=0, epochs=1)) not in rehearsed:
-                rehearsal(settings | {"batch": 2}, *splits, device)  # a full batch takes seconds on a large network
-                rehearsed.add(alike)
-    return found
-
-
-def rehearsal(settings, data, test, device):
-    """The `Training` of a run's settings on the two splits, not yet begun; untrained networks stand in for teachers."""
-    model = settings["model"], len(data.classes), data.side
-    stand_ins = {name: network(*model).to(device).eval() for name in teachers(settings["method"])}
-    return Training(settings, data, test, device, stand_ins)
 
 
 class Training:

@@ -25,6 +25,19 @@ def test_the_core_does_not_import_the_study_but_for_commands_that_need_it(file):
     assert not [name for name in imported(tree) if name.startswith("skdcore.study")]
 
 
+STUDY = sorted((CORE[0].parent / "study").glob("*.py"))
+
+
+@pytest.mark.parametrize("file", CORE + STUDY, ids=lambda file: f"{file.parent.name}.{file.stem}")
+def test_a_module_has_350_lines_at_most_and_a_function_a_screen_of_40_below_its_docstring(file):
+    tree = ast.parse(text := file.read_text())
+    assert len(text.splitlines()) <= 350
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            lines = node.end_lineno - node.lineno + 1 - len((ast.get_docstring(node, clean=False) or "").splitlines())
+            assert lines <= 40, node.name
+
+
 def test_training_does_not_load_the_study(python):
     script = "import sys, skdcore.__main__; print([name for name in sys.modules if name.startswith('skdcore.study')])"
     out, err = python("-c", script).communicate(timeout=120)

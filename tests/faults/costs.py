@@ -15,9 +15,10 @@ from world import start
 from skdcore import checkpoint, records
 from skdcore.data import Data
 from skdcore.progress import Line
+from skdcore.rehearsal import prepare
 from skdcore.study.queue import plan
 from skdcore.sweep import sweep
-from skdcore.train import Run, Training, prepare
+from skdcore.train import Run, Training
 
 MINIATURE = "--dataset", "glyphs", "--model", "resnet10_w16", "--device", "cpu", "--results"
 
