@@ -7,6 +7,7 @@ has one canonical text, which is its directory under results/ and its row in a t
 import ast
 import inspect
 import json
+import warnings
 from functools import cache, partial
 from typing import NamedTuple, NewType, get_args
 
@@ -108,7 +109,8 @@ def build(name):
 def expression(text):
     """The syntax tree of a text of at most `LONGEST` characters, or None if it is no expression; never evaluated."""
     try:
-        return ast.parse(text.strip(), mode="eval").body if len(text) <= LONGEST else None
+        with warnings.catch_warnings(action="ignore"):  # Python's own, of odd escapes and of numbers beside words
+            return ast.parse(text.strip(), mode="eval").body if len(text) <= LONGEST else None
     except (AttributeError, TypeError, SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 

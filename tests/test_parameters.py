@@ -65,6 +65,7 @@ def test_a_text_becomes_what_the_annotation_says(given, name, value, meant):
         ("epochs", "many", "int or None"),
         ("models", "resnet18", r"list\[str\]"),
         ("lr", True, "float"),
+        ("lr", "-" * 3000 + "1", "float"),
     ],
 )
 def test_a_value_of_another_type_is_refused_and_the_type_is_named(given, name, value, kind):

@@ -100,7 +100,7 @@ def _convert(name, value, kind):
     if isinstance(value, str) and str not in kinds:
         try:
             value = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
             raise ValueError(f"parameter {name}={value!r}: takes {_words(kind)}") from None
     if not any(_fits(value, one) for one in kinds):
         raise ValueError(f"parameter {name}={value!r}: takes {_words(kind)}")
