@@ -16,9 +16,11 @@ def _tries(world, tries, chance, fault):
         sweep = world.sweep(results)
         sweep.wait(chance.uniform(0.5, 8 + world.seconds / 2))
         problem = sweep.problem({0, *fault(sweep)})
-        if problem is None and (sweep.process.returncode == 0 or not left):
-            last = world.sweep(results)
-            problem = last.problem({0}) or world.difference(results)
+        complete = sweep.process.returncode == 0
+        if problem is None and not (complete or left):
+            problem = world.sweep(results).problem({0})
+        if complete or not left:
+            problem = problem or world.difference(results)
             results = world.folder()
         yield problem
 
