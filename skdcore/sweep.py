@@ -15,6 +15,7 @@ import torch
 
 from skdcore import records
 from skdcore.errors import Broken, Stopped
+from skdcore.machine import usable
 from skdcore.progress import Line, words
 from skdcore.rehearsal import prepare
 from skdcore.stop import ASKED, ask, interrupts
@@ -50,7 +51,7 @@ def sweep(runs, root=None, results="results", device=None, scheduler=None, budge
         return [train(runs[0], budget=budget, **options)]
     deadline = time.time() + budget  # workers share the clock, not the counter
     with Line() as line, interrupts():
-        if not scheduler and not all(records.path(results, run.settings(device)).exists() for run in runs):
+        if not scheduler and not all(records.path(results, run.settings(usable(device))).exists() for run in runs):
             _preload()  # while this process checks the runs
         found = {} if scheduler else prepare(runs, line, **where)
         missing = [run for run in runs if run not in found]

@@ -93,7 +93,7 @@ def test_claims_are_retold_with_their_verdicts_and_a_link(ran):
     found = assess(ran("full", vanilla=VANILLA, drg=DRG, **OTHERS))
     told = claims_page.retold(found, "drg", "boundary", "label-smoothing").splitlines()
     assert told[0] == "- DRG improves on plain training, on every network. [`drg`](#claim-drg): holds in full (1)."
-    assert told[1].endswith("[`boundary`](#claim-boundary): not yet run (18).")
+    assert told[1].endswith("[`boundary`](#claim-boundary): not yet run (22).")
     assert (
         told[2].startswith("- This study asks: Is DSR") and "[`label-smoothing`](#claim-label-smoothing): " in told[2]
     )

@@ -67,7 +67,7 @@ def test_the_page_says_what_is_left_and_counts_what_did_not_run(ran):
     assert (row["method"], row["cost"], row["epochs bought"]) == ("`dlb`", f"{cost(NETWORK, 'dlb'):.2f}", str(LONGER))
     assert row["over vanilla"].startswith("+1.00 (") and row["over ls"].startswith("+0.83 (")
     assert missing.startswith("Not yet run: ")
-    assert page.after == "Not yet run: `full`, `fifth`, `tenth-wide`, `paper`."
+    assert page.after == "Not yet run: `cub`, `caltech`, `full`, `fifth`, `tenth-wide`, `paper`."
     s = f"s = {one.model.s:.2f} points and 8 degrees of freedom."
     (_, gains), (_, left), (_, drawn) = one.gains, at_equal_cost(one, 120, ["dlb"]), points(one, 120)
     assert families == (
@@ -86,7 +86,8 @@ def test_one_seed_has_differences_and_no_seed_a_sentence(ran, tmp_path):
     assert "c = " not in page._repr_markdown_() and page.basis == ""
     nothing = EqualCost(tmp_path / "none")
     assert nothing.tabs == nothing.points == {} and nothing.basis == ""
-    assert nothing._repr_markdown_() == "Not yet run: `full`, `fifth`, `tenth`, `tenth-wide`, `paper`."
+    regimes = "`cub`, `caltech`, `full`, `fifth`, `tenth`, `tenth-wide`, `paper`"
+    assert nothing._repr_markdown_() == f"Not yet run: {regimes}."
 
 
 def test_a_regime_where_no_comparison_ran_is_one_sentence(ran):

@@ -38,7 +38,7 @@ def read_all():
 
 def test_the_papers_regime_is_the_last_and_has_no_data_or_networks_of_its_own():
     *others, last = regimes().values()
-    assert [one.id for one in others] == ["miniature", "full", "fifth", "tenth", "tenth-wide"]
+    assert [one.id for one in others] == ["miniature", "cub", "caltech", "full", "fifth", "tenth", "tenth-wide"]
     assert (last.id, last.dataset, last.models, last.epochs) == ("paper", None, None, 200)
     assert all(one.dataset and one.models for one in others)
 
@@ -65,6 +65,10 @@ def test_a_seed_is_complete_before_the_next_one_begins():
         ("miniature", "table_1", False),
         ("paper", "table_1", True),
         ("paper", "table_2", True),
+        ("caltech", "fine_grained", True),
+        ("tenth", "fine_grained", False),
+        ("paper", "fine_grained", False),
+        ("caltech", "table_1", False),
     ],
 )
 def test_a_regime_serves_the_experiments_whose_images_it_has(name, experiment_, serves):
@@ -140,7 +144,7 @@ def test_a_fault_is_named_with_its_line(written, part, by, key, starts):
 @pytest.mark.parametrize(
     ("part", "by", "match"),
     [
-        ("  full:", "  miniature:", r"line 18: the key 'miniature' is there twice"),
+        ("  full:", "  miniature:", r"line \d+: the key 'miniature' is there twice"),
         ("regimes:\n", "regimes: [\n", r"line \d+: .*expected"),
         ("regimes:\n", "regimes: !!python/name:os.system\n", r"line \d+: could not determine a constructor"),
         ("text: embedded", "text: \udcff", ".*can't decode byte 0xff"),
@@ -168,6 +172,7 @@ COMPARISON = {"better": "drg", "than": "vanilla", "experiment": "table_1"}
         ),
         (["regimes", "full", "models"], ["resnet10"], r"regimes.full: unknown network 'resnet10'; .*resnet10_w16"),
         (["experiments", "fig_6", "dataset"], "x", r"line \d+, experiments.fig_6: unknown data set 'x'"),
+        (["experiments", "fine_grained", "regimes"], ["birds"], r"fine_grained: unknown regime 'birds'"),
         (["experiments", "fig_6", "models"], ["resnet19"], r"fig_6: unknown network 'resnet19'; did you mean resnet18"),
         (["experiments", "fig_6", "rows"], ROWS | {"drgs": {}}, r"fig_6: unknown method 'drgs'; did you mean drg"),
         (

@@ -120,7 +120,7 @@ def test_a_correlation_is_the_mean_of_the_runs_with_the_lowest_and_the_highest(r
 def test_the_sign_of_a_correlation_gives_the_verdict(ran, where, seeds, expected):
     results = ran(where, vanilla=[31.0, 31.5, 31.2][:seeds])  # the variance of logits falls, of probabilities rises
     found = [row["verdict"] for row in rows("falling-variance", results)]
-    assert [verdict for verdict in found if verdict != "not yet run"] == expected and len(found) == 4 * 9
+    assert [verdict for verdict in found if verdict != "not yet run"] == expected and len(found) == 4 * 11
 
 
 def calibrated(ran, seeds=3):

@@ -128,7 +128,7 @@ def here(monkeypatch):
 
 def test_a_failed_cell_is_a_record_and_does_not_keep_the_others_from_being_trained(tiny, here, tmp_path):
     runs = [Run(tiny, "resnet10_w16", name) for name in ("dsr(beta=1e38)", "vanilla")]
-    assert [r["state"] for r in sweep(runs, results=tmp_path, device="cpu")] == ["failed", "finished"]
+    assert [r["state"] for r in sweep(runs, results=tmp_path)] == ["failed", "finished"]
 
 
 def test_a_run_that_breaks_is_named_and_does_not_keep_the_others_from_being_trained(tiny, here, tmp_path, capsys):

@@ -36,7 +36,7 @@ def test_each_run_has_its_own_r(ran):
     (table,) = page.tabs["tenth"]
     assert table.frame.iloc[0].tolist()[:3] == ["`vanilla`", "2", "-1.00 (-1.00 to -1.00)"]
     assert table.frame.iloc[1].tolist()[:3] == ["`drg`", "1", "-1.00"]
-    assert page.after == "Not yet run: `miniature`, `full`, `fifth`, `tenth-wide`, `paper`."
+    assert page.after == "Not yet run: `miniature`, `cub`, `caltech`, `full`, `fifth`, `tenth-wide`, `paper`."
 
 
 def test_every_regime_with_a_run_of_vanilla_is_shown_the_miniature_and_other_images_too(ran):
@@ -106,9 +106,8 @@ def test_pictures_say_in_words_what_they_show(ran):
 
 def test_without_a_record_there_are_sentences_and_no_picture(tmp_path):
     page = Variance(tmp_path)
-    assert page._repr_markdown_().startswith("Not yet run: `miniature`, `full`") and finding(page.found).startswith(
-        "**Not"
-    )
+    assert page._repr_markdown_().startswith("Not yet run: `miniature`, `cub`, `caltech`, `full`")
+    assert finding(page.found).startswith("**Not")
     assert variance.curves(page.runs) is variance.coefficients(page.found) is None
     assert correlations({}).empty
 

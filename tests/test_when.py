@@ -45,7 +45,7 @@ def test_a_regime_without_the_training_accuracy_has_gains_and_no_gap(ran):
     results = ran("full", vanilla=VANILLA, drg=DRG, dlb=DRG[:1])
     found = when.measured_gains(TABLE_1, results)
     assert found["gap"].isna().all() and found["method"].tolist() == ["drg", "dlb"]
-    page = when.gains(found)
+    page = when.gains(TABLE_1, found)
     assert page.tabs[""][0].frame["gap"].tolist() == ["not recorded"] * 2
     assert page.tabs[""][0].frame["gain over vanilla"].tolist()[1] == "+1.00, n < 3"
     assert page.after.endswith("there is no gap: `full`. Not yet run: `fifth`, `tenth`, `tenth-wide`, `paper`.")
@@ -53,7 +53,9 @@ def test_a_regime_without_the_training_accuracy_has_gains_and_no_gap(ran):
 
 def test_without_a_record_there_are_sentences(tmp_path):
     found = when.measured_gains(TABLE_1, tmp_path)
-    assert when.gains(found)._repr_markdown_() == "Not yet run: `full`, `fifth`, `tenth`, `tenth-wide`, `paper`."
+    assert (
+        when.gains(TABLE_1, found)._repr_markdown_() == "Not yet run: `full`, `fifth`, `tenth`, `tenth-wide`, `paper`."
+    )
     text = when.prediction(TABLE_1, found)._repr_markdown_()
     assert "**No prediction yet** for `drg`, `dsr`, `drg+dsr`, `dlb`, `ls`: no regime below or above that gap" in text
 

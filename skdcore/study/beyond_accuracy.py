@@ -11,7 +11,7 @@ from skdcore import records
 from skdcore.study import links
 from skdcore.study.display import Table, Tabs
 from skdcore.study.evidence import on
-from skdcore.study.experiments import BASELINE, RESULTS, experiment, regimes
+from skdcore.study.experiments import BASELINE, RESULTS, experiment, serving
 
 COLUMNS = {"nll": "NLL", "ece": "ECE", "nll_scaled": "NLL, scaled", "ece_scaled": "ECE, scaled"}
 COLUMNS |= {"train_accuracy": "training accuracy, %"}
@@ -20,9 +20,7 @@ COLUMNS |= {"train_accuracy": "training accuracy, %"}
 def tabs(name, results=RESULTS):
     """A table of an experiment for each regime whose records hold more than accuracy, under tabs."""
     chosen, shown, missing = experiment(name), {}, []
-    for regime in regimes().values():
-        if not regime.serves(chosen):
-            continue
+    for regime in serving(chosen):
         there = [(one, frame) for one in on(chosen, regime, results) if len(frame := means(chosen, one, results))]
         missing += [] if there else [regime.id]
         for one, frame in there:

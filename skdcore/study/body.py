@@ -6,7 +6,7 @@ import shlex
 from skdcore.study import sentences, tables
 from skdcore.study.display import Tabs
 from skdcore.study.evidence import gather, on
-from skdcore.study.experiments import BASELINE, PAPER, RESULTS, experiment, regimes
+from skdcore.study.experiments import BASELINE, PAPER, RESULTS, experiment, serving
 from skdcore.sweep import sweep
 
 
@@ -30,9 +30,7 @@ class Body(Tabs):
 def committed(name, results=RESULTS):
     """What the committed records say of an experiment: a tab for each regime that has any, the paper's numbers last."""
     chosen, tabs, gathered, missing = experiment(name), {}, [], []
-    for regime in regimes().values():
-        if not regime.serves(chosen):
-            continue
+    for regime in serving(chosen):
         there = on(chosen, regime, results)
         blocks = [block for one in there for block in _blocks(chosen, one, f"{name}-{regime.id}-{one.network}")]
         if regime.id == PAPER:
@@ -46,7 +44,7 @@ def committed(name, results=RESULTS):
 
 def _nothing(chosen):
     """A sentence on an experiment without a record: how many rows are to be compared with vanilla, over all regimes."""
-    runs = {run for regime in regimes().values() if regime.serves(chosen) for run in regime.runs(chosen)}
+    runs = {run for regime in serving(chosen) for run in regime.runs(chosen)}
     rows = {(run.dataset, run.model, run.epochs, run.method) for run in runs if run.method != BASELINE}
     return sentences.none_run(len(rows))
 

@@ -62,6 +62,8 @@ def tabs(found):
     frame, shown, missing = table_of(found).query(f"kind == '{ACCURACY}'"), {}, []
     for regime in deciding():
         own = frame[frame["regime"] == regime.id]
+        if own.empty:  # no comparison belongs there
+            continue
         ran = own[own["n"] > 0]
         if ran.empty:
             missing.append(regime.id)

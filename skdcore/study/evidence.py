@@ -12,7 +12,7 @@ import pandas
 
 from skdcore.study import statistics
 from skdcore.study.equal_cost import longer, row
-from skdcore.study.experiments import BASELINE, CONTROLS, MISSING, RESULTS, every_run, found, regimes
+from skdcore.study.experiments import BASELINE, CONTROLS, MISSING, RESULTS, every_run, found, serving
 from skdcore.study.statistics import MIN_SEEDS, bonferroni, fit, over, pairs, verdict
 
 FEW = f"n < {MIN_SEEDS}"
@@ -151,9 +151,8 @@ def nearest(experiment, results=RESULTS):
 
     (None, []) if there is none.
     """
-    for regime in reversed(regimes().values()):
-        if regime.serves(experiment):
-            there = [one for one in on(experiment, regime, results) if one.gains[0].keys() & set(PROPOSED)]
-            if there:
-                return regime, there
+    for regime in reversed(serving(experiment)):
+        there = [one for one in on(experiment, regime, results) if one.gains[0].keys() & set(PROPOSED)]
+        if there:
+            return regime, there
     return None, []

@@ -25,6 +25,7 @@ class Experiment:
     """A table or figure: `rows` {method: {network: the accuracy in percent that the paper prints}}.
 
     `paper` is its name in the paper, `seconds` {method: the paper's seconds a step}, where there are any.
+    `regimes` are the names of those that it belongs to; without any, it belongs to all that have its images.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Experiment:
     paper: str = ""
     dataset: str = "cifar100"
     seconds: dict = field(default_factory=dict)
+    regimes: list = field(default_factory=list)
 
     def runs(self, dataset, models, seeds, epochs=None, precision=None):
         """Its runs, seed by seed, so that an interrupted sweep leaves whole tables."""
@@ -72,7 +74,9 @@ class Regime:
         return experiment.runs(dataset, models, self.seeds, self.epochs, self.precision)
 
     def serves(self, experiment):
-        """Whether its images are those of the experiment."""
+        """Whether the experiment belongs to it: it names this regime or, without naming any, has its images."""
+        if experiment.regimes:
+            return self.id in experiment.regimes
         return experiment.shows(self.dataset or experiment.dataset)
 
 
@@ -95,6 +99,11 @@ def regimes():
 def deciding():
     """The regimes that can decide something: all but the miniature, whose characters say nothing of photographs."""
     return [one for one in regimes().values() if one.id != MINIATURE]
+
+
+def serving(experiment):
+    """The regimes that an experiment belongs to, in the order of study.yml."""
+    return [one for one in regimes().values() if one.serves(experiment)]
 
 
 def regime(name):
@@ -130,6 +139,7 @@ def _experiment(name, values):
             known(f"network of the row {method}", printed, values["models"])
         seconds = {canonical(method): value for method, value in values.get("seconds", {}).items()}
         known("row", seconds, rows)
+        known("regime", values.get("regimes", []), study()["regimes"])
         return Experiment(**values | {"name": name, "rows": rows, "seconds": seconds})
 
 

@@ -12,7 +12,7 @@ import pandas
 
 from skdcore.study.display import Table, Tabs
 from skdcore.study.evidence import PROPOSED, on
-from skdcore.study.experiments import BASELINE, RESULTS, deciding
+from skdcore.study.experiments import BASELINE, RESULTS, serving
 from skdcore.study.statistics import LEVEL, MIN_SEEDS, bonferroni, critical
 
 DIFFERENCES = 0.2, 0.5, 1, 2  # percentage points
@@ -50,8 +50,8 @@ def shown_by(seeds, s, rows, level=LEVEL):
 def estimated(experiment, results=RESULTS):
     """A row for each regime and network of an experiment with intervals: s, its df, its family's `rows` and `level`."""
     rows = []
-    for regime in deciding():
-        for one in on(experiment, regime, results) if regime.serves(experiment) else []:
+    for regime in serving(experiment):
+        for one in on(experiment, regime, results):
             if gains := one.gains[0]:
                 row = {"regime": regime.id, "network": one.network, "s": one.model.s, "df": one.model.df}
                 rows.append(row | {"rows": len(gains), "level": bonferroni(one.networks)})

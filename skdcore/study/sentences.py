@@ -6,7 +6,8 @@ import pandas
 
 from skdcore.study import equal_cost
 from skdcore.study.evidence import FEW, PROPOSED, nearest, on
-from skdcore.study.experiments import BASELINE, MINIATURE, MISSING, RESULTS, deciding, regimes
+from skdcore.study.experiments import BASELINE, MINIATURE, MISSING, RESULTS, serving
+from skdcore.study.experiments import regime as regime_of
 from skdcore.study.statistics import BETTER, LEVEL, MARGIN, MIN_SEEDS, NO_GAIN, UNDECIDED, WORSE, bonferroni, unequal
 
 OVERFITS = 10  # percentage points of training accuracy over test accuracy
@@ -78,7 +79,7 @@ def family(evidence, contrasts, number, c):
 def answer(experiment, results=RESULTS):
     """What was found at the best evidence, how sure that is, and what is not yet run: the first words of the book."""
     regime, there = nearest(experiment, results)
-    missing = not_run([one.id for one in reversed(deciding()) if not on(experiment, one, results)])
+    missing = not_run([one.id for one in reversed(serving(experiment)) if not on(experiment, one, results)])
     if not there:
         return f"**Not known yet.** None of the paper's methods has {MIN_SEEDS} seeds. {missing}".strip()
     frame = pandas.concat([one.compare(experiment).assign(network=one.network) for one in there])
@@ -134,7 +135,7 @@ def advice(experiment, results=RESULTS):
 def by_regime(experiment, miniature):
     """What each regime says of an experiment, the paper's first, as a list.  `miniature`: where its records are."""
     items, missing = [], []
-    for regime in reversed(regimes().values()):
+    for regime in [*reversed(serving(experiment)), regime_of(MINIATURE)]:
         there = on(experiment, regime, miniature if regime.id == MINIATURE else RESULTS)
         missing += [] if there else [regime.id]
         items += [

@@ -11,7 +11,7 @@ import pandas
 from skdcore.study import links
 from skdcore.study.display import Table, Tabs
 from skdcore.study.evidence import judged, on
-from skdcore.study.experiments import BASELINE, PAPER, RESULTS, deciding
+from skdcore.study.experiments import BASELINE, PAPER, RESULTS, serving
 from skdcore.study.sentences import not_run
 from skdcore.study.statistics import pairs
 from skdcore.study.tables import difference
@@ -28,8 +28,8 @@ def measured_gains(experiment, results=RESULTS):
     `vanillas` and `runs` are the addresses of the run pages of vanilla and of the method.
     """
     rows = []
-    for regime in deciding():
-        for one in on(experiment, regime, results) if regime.serves(experiment) else []:
+    for regime in serving(experiment):
+        for one in on(experiment, regime, results):
             vanillas, *pages = links.to_runs(one.runs, [BASELINE, *METHODS])
             vanilla = {"regime": regime.id, "network": one.network, "vanillas": vanillas} | _ends(one)
             for method, page in zip(METHODS, pages, strict=True):
@@ -82,8 +82,8 @@ def predictions(experiment, found):
     return pandas.DataFrame(rows)
 
 
-def gains(found):
-    """The table of the `measured_gains`, and a sentence on the regimes that are missing in it or in the figure."""
+def gains(experiment, found):
+    """The table of an experiment's `measured_gains`, and a sentence on what is missing in it or in the figure."""
     found = found.sort_values("gap", kind="stable")
     rows = [
         {
@@ -100,7 +100,7 @@ def gains(found):
         "Vanilla's gap between training and test accuracy, and gains over it, in percentage points. Intervals and "
     )
     caption += "verdicts are those of the regimes' own tables."
-    absent = not_run([regime.id for regime in deciding() if regime.id not in set(found["regime"])])
+    absent = not_run([regime.id for regime in serving(experiment) if regime.id not in set(found["regime"])])
     unknown = ", ".join(f"`{name}`" for name in found.loc[found["gap"].isna(), "regime"].unique())
     unknown = unknown and f"No record of vanilla holds its training accuracy yet, so there is no gap: {unknown}."
     to_runs = {"vanilla, training / test, %": found["vanillas"], "n": found["runs"]}

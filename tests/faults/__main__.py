@@ -24,7 +24,7 @@ from skdcore.progress import Line
 from skdcore.study import faults
 
 EQUAL = "the same command ends in the undisturbed records"
-AT_ONCE = 3  # kinds of faults: half of the time a sweep starts or waits
+AT_ONCE = 2  # kinds of faults; a third one at once makes the others slower by as much
 KINDS = {  # what is tried: how often, in the short form, and what must hold
     processes.killed_worker: (12, 1, f"another worker takes over; {EQUAL}"),
     processes.killed_sweep: (12, 1, f"no process stays; {EQUAL}"),
