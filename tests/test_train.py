@@ -533,12 +533,12 @@ def test_a_signal_in_the_final_scoring_stops_the_runs_after_it(fit, tmp_path, mo
     assert kinds(tmp_path / "results") == {".images.npz", ".json", ".logits.pt", ".weights.pt"}
 
 
-def test_a_budget_holds_while_a_run_waits_for_another_worker(folder, tmp_path, python):
-    run = Run(f"folder:{folder}", "resnet10_w16", "vanilla", epochs=1)
+def test_a_budget_holds_while_a_run_waits_for_another_worker(tmp_path, python):
+    run = Run("glyphs", "resnet10_w16", "vanilla", epochs=1)
     file = records.path(tmp_path, run.settings())
     asked = ["--dataset", run.dataset, "--model", run.model, "--method", "vanilla", "--epochs", "1"]
     with records.lock(file):
-        waiting = python("-m", "skdcore", "train", *asked, "--device", "cpu", "--results", tmp_path, "--budget", "1s")
+        waiting = python("-m", "skdcore", "train", *asked, "--device", "cpu", "--results", tmp_path, "--budget", "5s")
         try:
             _, err = waiting.communicate(timeout=90)
         except subprocess.TimeoutExpired:
