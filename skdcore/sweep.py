@@ -51,15 +51,21 @@ def sweep(runs, root=None, results="results", device=None, scheduler=None, budge
         return [train(runs[0], budget=budget, **options)]
     deadline = time.time() + budget  # workers share the clock, not the counter
     with Line() as line, interrupts():
-        if not scheduler and not all(records.path(results, run.settings(usable(device))).exists() for run in runs):
-            _preload()  # while this process checks the runs
-        found = {} if scheduler else prepare(runs, line, **where)
+        found = {} if scheduler else _prepared(runs, line, **where)
         missing = [run for run in runs if run not in found]
         line.show(f"{len(runs)} runs, {len(found)} of them complete")
         if missing:
             with _client(scheduler, min(workers or slots(device), len(missing))) as client:
                 found |= zip(missing, _train_all(client, missing, line, deadline=deadline, **options), strict=True)
     return [found[run] for run in runs]
+
+
+def _prepared(runs, line, device, root, results):
+    """What `prepare` gives; if a record is missing, what workers need is imported meanwhile, in another process."""
+    device = usable(device)
+    if not all(records.path(results, run.settings(device)).exists() for run in runs):
+        _preload()
+    return prepare(runs, line, device, root, results)
 
 
 def _train_all(client, runs, line, **options):

@@ -144,7 +144,7 @@ def test_a_fault_is_named_with_its_line(written, part, by, key, starts):
 @pytest.mark.parametrize(
     ("part", "by", "match"),
     [
-        ("  full:", "  miniature:", r"line \d+: the key 'miniature' is there twice"),
+        ("  full:", "  miniature:", r"line 32: the key 'miniature' is there twice"),
         ("regimes:\n", "regimes: [\n", r"line \d+: .*expected"),
         ("regimes:\n", "regimes: !!python/name:os.system\n", r"line \d+: could not determine a constructor"),
         ("text: embedded", "text: \udcff", ".*can't decode byte 0xff"),

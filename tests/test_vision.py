@@ -63,6 +63,11 @@ def test_each_missing_operator_is_declared_once_and_the_package_is_imported_whol
     assert "cpu_only" in found["cpu_only"]["place"] and found["cpu_only"]["whole"]
 
 
+@pytest.mark.parametrize("package", ["matching", "cpu_only"])
+def test_the_package_is_imported_when_it_is_first_used(found, package):
+    assert found[package]["lazy"]
+
+
 def test_beside_a_matching_torch_nothing_is_declared(found):
     assert found["matching"]["declared"] == 0 and "matching" in found["matching"]["place"]
 
