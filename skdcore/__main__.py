@@ -19,7 +19,7 @@ import torch
 from skdcore import records
 from skdcore.datasets import DATASETS
 from skdcore.errors import Broken, Stopped, short
-from skdcore.machine import usable
+from skdcore.machine import hardware, usable
 from skdcore.methods import METHODS
 from skdcore.models import MODELS
 from skdcore.progress import Line
@@ -180,7 +180,8 @@ def queue_command(chosen):
     end = time.monotonic() + chosen.budget
     changed = {"dataset": chosen.dataset, "epochs": chosen.epochs, "precision": chosen.precision}
     chosen_runs = queue(chosen.regime, chosen.round, **changed)
-    table = plan(chosen_runs, chosen.results)
+    device = usable(chosen.device)
+    table = plan(chosen_runs, chosen.results, device, hardware(device))
     if chosen.dry_run:
         print(shown(table, chosen.workers))
         return 0
@@ -209,7 +210,9 @@ def sweep_command(chosen):
     from skdcore.study.queue import plan, shown
 
     chosen_runs = list(dict.fromkeys(runs(chosen)))
-    table = plan(dict.fromkeys(chosen_runs, ""), chosen.results, usable(chosen.device)).drop(columns="round")
+    device = usable(chosen.device)
+    machine = None if chosen.scheduler else hardware(device)
+    table = plan(dict.fromkeys(chosen_runs, ""), chosen.results, device, machine).drop(columns="round")
     if chosen.dry_run:
         print(shown(table, chosen.workers or slots(chosen.device)))
         return 0

@@ -58,11 +58,10 @@ def kernels():
 
 def provenance(device):
     """What made a number: versions, device, threads, commit and a hash of the code; no host's name."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
     return {
         "torch": str(torch.__version__),  # plain text, as a checkpoint holds no other
         "python": platform.python_version(),
-        "device": name,
+        "device": hardware(device),
         "threads": torch.get_num_threads(),
         "commit": COMMIT,
         "clean": CLEAN,
@@ -71,8 +70,10 @@ def provenance(device):
     }
 
 
-def _processor():
-    """The processor's model name: Linux tells it in /proc, others through `platform`."""
+def hardware(device):
+    """The model name of a GPU, or of the processor: Linux tells it in /proc, others through `platform`."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]

@@ -124,6 +124,19 @@ def test_the_plan_says_what_is_complete_and_how_long_the_rest_takes(ran):
     assert summary(table[:1]) == "All 1 runs are complete"
 
 
+def test_a_plan_times_a_run_by_the_records_of_every_method_each_over_its_cost(ran):
+    runs = [Run(*TENTH, method, 3, 120, "bf16") for method in ("vanilla", "dlb", "drg(k=1,alpha=3)")]
+    minutes = plan(dict.fromkeys(runs, "F"), ran("tenth", dlb=[31.0]))["minutes"].tolist()
+    assert minutes[:2] == pytest.approx([1 / cost("resnet10_w16", "dlb"), 1]), "the made-up record takes 60 seconds"
+    assert math.isnan(minutes[2]), "study.yml has no cost of it"
+
+
+def test_a_plan_for_a_machine_goes_by_the_records_made_on_one_of_its_kind(ran):
+    chosen, results = {Run(*TENTH, "vanilla", 1, 120, "bf16"): "A"}, ran("tenth", vanilla=[31.0])
+    assert plan(chosen, results, machine="x")["minutes"].tolist() == [1], "which the made-up records name"
+    assert plan(chosen, results, machine="another")["minutes"].isna().all()
+
+
 @pytest.fixture
 def command(tiny, tmp_path, monkeypatch, capsys):
     """Runs `queue paper` on its first runs, with a small network in place of ResNet18; (status, stdout, stderr)."""

@@ -1,6 +1,6 @@
 """What a method and a network cost, counted instead of timed."""
 
-from functools import cache, partial
+from functools import cache
 from types import SimpleNamespace
 
 import pandas
@@ -21,12 +21,12 @@ def counted(model="resnet18", methods=tuple(METHODS), classes=100, side=32, imag
     """
     rows = {}
     for method in methods:
-        net, forwards, memories = _stepped(2, model, method, classes, side, images, batch)
+        net, forwards, memories, trained = _stepped(2, model, method, classes, side, images, batch)
         rows[method] = {
             "extra forwards": len(forwards) - 1,
             "extra backwards": sum(forwards) - 1,
             "state": sum(tensor.numel() for tensor in _tensors(memories)),
-            "extra parameters": sum(p.numel() for p in _trained(net)) - _count(net.base),
+            "extra parameters": sum(p.numel() for p in trained) - _count(net.base),
         }
     return pandas.DataFrame.from_dict(rows, orient="index")
 
@@ -39,9 +39,9 @@ def stored(model, method, classes=100, side=32, images=50_000, batch=128):
     of batch norm.  `checkpoint`: bytes of the weights, a momentum for each trained parameter, and the method's state.
     Classifiers that the method does not train are left out.
     """
-    net, _, memories = _stepped(1, model, method, classes, side, images, batch)
-    trained, base = _trained(net), set(net.base.modules())
-    owners = [m for m in net.modules() if m in base or any(p.grad is not None for p in m.parameters(recurse=False))]
+    net, _, memories, trained = _stepped(1, model, method, classes, side, images, batch)
+    base = set(net.base.modules())
+    owners = [m for m in net.modules() if m in base or not trained.isdisjoint(m.parameters(recurse=False))]
     weights = _bytes(tensor for m in owners for tensor in (*m.parameters(recurse=False), *m.buffers(recurse=False)))
     return {
         "trained": sum(p.numel() for p in trained),
@@ -53,15 +53,15 @@ def stored(model, method, classes=100, side=32, images=50_000, batch=128):
 
 
 def _stepped(steps, model, method, classes, side, images, batch):
-    """A network after some steps and a backward, whether each forward of the last had a gradient, and the memories."""
+    """A network, and of the last of some steps: whether each forward had a gradient, the memories, what it trains."""
     with torch.device("meta"):
         data = SimpleNamespace(
             labels=torch.empty(images, dtype=torch.int64),
             view=lambda index: torch.empty(len(index), 3, side, side),
             partners=torch.empty_like,
         )
-        make, index = partial(network, model, classes, side), torch.arange(batch)
-        net, taught_by = make(), {name: make() for name in teachers(method)}
+        index, net = torch.arange(batch), network(model, classes, side)
+        taught_by = {name: network(model, classes, side) for name in teachers(method)}
         forwards, memories, losses = [], {}, build(method)  # forwards: for each one, whether it has a gradient
         for each in (net, *taught_by.values()):
             each.blocks[0].register_forward_hook(lambda *_: forwards.append(torch.is_grad_enabled()))
@@ -69,12 +69,18 @@ def _stepped(steps, model, method, classes, side, images, batch):
             forwards.clear()
             step = Step(net=net, data=data, index=index, epoch=0, epochs=2, memories=memories, teachers=taught_by)
             loss = sum(losses(step).values())
-        loss.backward()
-    return net, forwards, memories
+        return net, forwards, memories, _leaves(loss)
 
 
-def _trained(net):
-    return [p for p in net.parameters() if p.grad is not None]
+def _leaves(loss):
+    """The parameters that a loss has a gradient for, found in its graph: a backward would take as long again."""
+    seen, left = set(), [loss.grad_fn]
+    while left:
+        node = left.pop()
+        if node and node not in seen:
+            seen.add(node)
+            left += [inner for inner, _ in node.next_functions]
+    return {node.variable for node in seen if hasattr(node, "variable")}
 
 
 def _tensors(memories):
@@ -89,7 +95,8 @@ def sizes(classes=100, side=32):
     """A pandas table of each network: parameters and multiply-adds for one image, of it and of its three ACs."""
     rows = {}
     for name in MODELS:
-        net = network(name, classes, side).to("meta").eval()
+        with torch.device("meta"):
+            net = network(name, classes, side).eval()
         features = net.features(torch.empty(1, 3, side, side, device="meta"))
         row = {
             "parameters": _count(net.base),

@@ -9,7 +9,7 @@ from skdcore import records
 from skdcore.methods import canonical
 from skdcore.study.definition import at, known, study
 from skdcore.study.equal_cost import LONGER, bought, cost
-from skdcore.study.experiments import BASELINE, Experiment, experiment, regime, regimes
+from skdcore.study.experiments import Experiment, experiment, regime, regimes
 from skdcore.train import Run
 
 
@@ -54,48 +54,45 @@ def _runs(of, values, changed):
                     yield Run(changed.get("dataset") or plain, network, longer, seed, epochs, precision)
 
 
-def plan(chosen, results, device="cpu"):
+def plan(chosen, results, device="cpu", machine=None):
     """A pandas row for each run, {run: its round}: the round, whether it is complete, and the minutes that it needs.
 
-    Minutes come from records of the same data set and network: of the same method or, times its cost, of vanilla.  They
-    are NaN where there is no such record.  `device` decides the precision of a run that leaves it open.
+    Minutes come from records of the same data set and network, of any method, each divided by what its method costs;
+    of a method whose cost study.yml lacks, from its own.  They are NaN where there is no such record, or none made on
+    `machine`, if one is given (`machine.hardware`).  `device` decides the precision of a run that leaves it open.
     """
     settings = {run: run.settings(device) for run in chosen}
     found = {run: records.find(results, settings[run]) for run in chosen}
-    pace = _pace(filter(None, found.values()))
-    untimed = [one for run, one in settings.items() if not found[run] and _kind(one) not in pace]
+    pace = _pace(filter(None, found.values()), machine)
+    untimed = [one for run, one in settings.items() if not found[run] and _work(one)[0] not in pace]
     for networks in {records.path(results, one).parents[2] for one in untimed}:
-        pace = _pace(records.under(networks)) | pace
+        pace = _pace(records.under(networks), machine) | pace
     rows = []
     for run, name in chosen.items():
         about = {key: settings[run][key] for key in ("dataset", "model", "method", "epochs", "seed")}
-        minutes = 0.0 if found[run] else _minutes(settings[run], pace)
+        kind, epochs = _work(settings[run])
+        minutes = 0.0 if found[run] else epochs * pace.get(kind, nan)
         rows.append({"round": name} | about | {"complete": found[run] is not None, "minutes": minutes})
     return pandas.DataFrame(rows)
 
 
-def _kind(run):
-    return run["dataset"], run["model"], run["method"]
+def _work(run):
+    """What sets the time of a run, and how much there is of it: epochs of vanilla, or of a method without a cost."""
+    place = run["dataset"], run["model"]
+    try:
+        return place, run["epochs"] * cost(run["model"], run["method"])
+    except (ValueError, FileNotFoundError):  # no such cost, or no study.yml
+        return (*place, run["method"]), run["epochs"]
 
 
-def _pace(there):
-    """{data set, network and method: minutes an epoch}, the median of the finished records."""
+def _pace(there, machine):
+    """{what sets the time: minutes an epoch}, the median of the finished records made on a machine, None: on any."""
     minutes = {}
     for record in there:
-        if record["state"] == "finished":
-            epoch = record["cost"]["seconds"] / record["run"]["epochs"] / 60
-            minutes.setdefault(_kind(record["run"]), []).append(epoch)
-    return {key: median(values) for key, values in minutes.items()}
-
-
-def _minutes(run, pace):
-    """The minutes that a run with these settings needs, or NaN."""
-    if own := pace.get(_kind(run)):
-        return run["epochs"] * own
-    try:
-        return run["epochs"] * pace[_kind(run | {"method": BASELINE})] * cost(run["model"], run["method"])
-    except (KeyError, ValueError, FileNotFoundError):  # no record, no benchmark, or no study.yml
-        return nan
+        if record["state"] == "finished" and machine in (None, record["provenance"]["device"]):
+            kind, epochs = _work(record["run"])
+            minutes.setdefault(kind, []).append(record["cost"]["seconds"] / 60 / epochs)
+    return {kind: median(values) for kind, values in minutes.items()}
 
 
 def shown(table, workers=1):
