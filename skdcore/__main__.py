@@ -19,7 +19,7 @@ import torch
 from skdcore import records
 from skdcore.datasets import DATASETS
 from skdcore.errors import Broken, Stopped, short
-from skdcore.machine import hardware, usable
+from skdcore.machine import hardware, known, usable
 from skdcore.methods import METHODS
 from skdcore.models import MODELS
 from skdcore.progress import Line
@@ -210,8 +210,10 @@ def sweep_command(chosen):
     from skdcore.study.queue import plan, shown
 
     chosen_runs = list(dict.fromkeys(runs(chosen)))
-    device = usable(chosen.device)
-    machine = None if chosen.scheduler else hardware(device)
+    if chosen.scheduler:  # a cluster's machines are not known here, but it is for GPUs that one has a cluster
+        device, machine = known(chosen.device or "cuda"), None
+    else:
+        device, machine = usable(chosen.device), hardware(usable(chosen.device))
     table = plan(dict.fromkeys(chosen_runs, ""), chosen.results, device, machine).drop(columns="round")
     if chosen.dry_run:
         print(shown(table, chosen.workers or slots(chosen.device)))

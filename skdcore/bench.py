@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 from skdcore import records, vision
+from skdcore.capture import Capture
 from skdcore.data import MEAN, STD, Data
 from skdcore.losses import cross_entropy
 from skdcore.machine import kernels, provenance, usable
@@ -162,7 +163,9 @@ def _ours(model, method, data, device, eager):
     training.state.net.train()
     with kernels():
         training.step()
-        advance = training.step if eager or not training.capture else training.capture.capture()
+        advance = training.step
+        if training.captured and not eager:
+            advance = Capture(training.step, training.state.tensors, device).capture()
 
     def step():
         with kernels():

@@ -5,6 +5,8 @@ launched as a whole.  Only kernels are replayed: numbers that Python computes, s
 alpha, stay as they were at the capture.  So the step is captured again at each epoch, where they change.
 """
 
+import gc
+
 import torch
 
 WARM_UP = 2  # steps on the stream of the capture, where libraries choose kernels and take their workspace
@@ -29,20 +31,24 @@ class Capture:
                 self.warm_up()
             self.graph = None  # frees the memory of the previous capture before the next one asks for its own
             self.graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self.graph, stream=self.stream):
-                self.step()
+            gc.disable()  # an older graph that it found would be destroyed within this capture, and break it
+            try:
+                with torch.cuda.graph(self.graph, stream=self.stream):
+                    self.step()
+            finally:
+                gc.enable()
         return self.graph.replay
 
     def warm_up(self):
-        """Takes a few steps and undoes them."""
+        """Takes a few steps and undoes each before the next, as an epoch may have but one step left."""
         state, chance = self.state(), torch.cuda.get_rng_state(self.device)
         before = [tensor.clone() for tensor in state]
         self.stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self.stream):
             for _ in range(WARM_UP):
                 self.step()
+                with torch.no_grad():
+                    for tensor, value in zip(state, before, strict=True):
+                        tensor.copy_(value)
         torch.cuda.current_stream().wait_stream(self.stream)
-        with torch.no_grad():
-            for tensor, value in zip(state, before, strict=True):
-                tensor.copy_(value)
         torch.cuda.set_rng_state(chance, self.device)

@@ -124,7 +124,7 @@ def images(run):
 def load_run(run, root, device):
     """`load` for a run.  The runs of one process share a data set, unless the seed draws its images."""
     dataset, seed = images(run)
-    return load_cached(dataset, root, device, seed)
+    return load_cached(dataset, root, torch.device(device), seed)
 
 
 load_cached = lru_cache(maxsize=1)(load)

@@ -49,9 +49,8 @@ def squares(files, side):
     with Line(show=len(files) > 5000) as line:  # a few are read in no time
         for i, file in enumerate(files):
             with _opened(file) as image:
-                rgb = _rgb(ImageOps.exif_transpose(image), file)
-                square = np.asarray(fit.center_crop(fit.resize(rgb, side), side))
-            yield square
+                upright = ImageOps.exif_transpose(image)
+            yield np.asarray(fit.center_crop(fit.resize(_rgb(upright, file), side), side))
             line.update(lambda done=i + 1: f"{done:,} of {len(files):,} images read")
         line.show(f"{len(files):,} images read")
 

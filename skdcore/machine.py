@@ -33,13 +33,18 @@ AND = " and "  # joins the commits, the code or the machines of a run that was r
 
 def usable(name=None):
     """The device `name`, by default CUDA where there is one; ValueError if there is none of that name here."""
-    name = str(name or ("cuda" if torch.cuda.is_available() else "cpu"))
-    if name.split(":")[0] not in ("cpu", "cuda"):
-        raise unknown("device", name, ["cpu", "cuda"])
+    name = known(name or ("cuda" if torch.cuda.is_available() else "cpu"))
     try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:  # torch raises either
         raise ValueError(f"device {name!r} cannot be used: {str(error).splitlines()[0]}") from None
+
+
+def known(name):
+    """The name of a device, as text; ValueError unless it is of a kind that runs can be trained on."""
+    if str(name).split(":")[0] not in ("cpu", "cuda"):
+        raise unknown("device", name, ["cpu", "cuda"])
+    return str(name)
 
 
 @contextmanager

@@ -16,23 +16,24 @@ from skdcore.train import Training
 def prepare(runs, line, device=None, root=None, results="results"):
     """{run: record} of the runs that have their record; each method of the others takes a dry step.  The `line` counts.
 
-    So a bad argument of any run raises its error before the first one is trained.
+    So a bad argument of any run raises its error before the first one is trained.  This is done on the CPU, so that a
+    GPU has its memory for the runs.
     """
-    device = usable(device)
+    device, cpu = usable(device), torch.device("cpu")
     found, checksums, rehearsed = {}, {}, set()
     by_images = sorted(((images(run), run) for run in runs), key=itemgetter(0))  # one data set at a time, each once
     with kernels():
         torch.set_num_threads(1)  # several would wait for each other where cores are busy
         for done, (those, run) in enumerate(by_images):
             line.update(lambda done=done: f"{done} of {len(runs)} runs checked")
-            splits = load_run(run, root, device)
+            splits = load_run(run, root, cpu)
             if those not in checksums:
                 checksums[those] = checksum(*splits)
             settings = run.settings(device, splits[0])
             if record := records.find(results, settings, checksums[those]):
                 found[run] = record
             elif (alike := replace(run, seed=0, epochs=1)) not in rehearsed:
-                rehearsal(settings | {"batch": 2}, *splits, device)  # a full batch takes seconds on a large network
+                rehearsal(settings | {"batch": 2}, *splits, cpu)  # a full batch takes seconds on a large network
                 rehearsed.add(alike)
     return found
 

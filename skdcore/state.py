@@ -61,7 +61,7 @@ class State:
 
         `remembered` {term: {name: tensor}}: what the method's memories hold, in their form, after the first step.
         """
-        free = "memories", "optimizer", "provenance"  # they grow, or differ from machine to machine
+        free = "memories", "optimizer", "provenance", "cuda"  # they grow, or differ from machine to machine
         mine = {key: value for key, value in self.state_dict().items() if key not in free}
         _check_form({key: kept[key] for key in mine}, mine, "state")
         held = [one["momentum_buffer"] for one in kept["optimizer"]["state"].values()]
@@ -72,7 +72,7 @@ class State:
             for name, tensor in memory.items():
                 _check_form(kept["memories"][term][name], tensor, f"memories.{term}.{name}")
         epochs = self.settings["epochs"]
-        if not (0 <= kept["epoch"] <= epochs and 0 <= kept["at"] <= len(self.batches) and kept["threads"] >= 1):
+        if not (0 <= kept["epoch"] < epochs and 0 <= kept["at"] <= len(self.batches) and kept["threads"] >= 1):
             raise ValueError(f"epoch {kept['epoch']}, step {kept['at']} and {kept['threads']} threads cannot be")
         if {len(kept["curve"][key]) for key in ("lr", "train")} != {kept["epoch"]}:
             raise ValueError(f"a curve has not one point for each of {kept['epoch']} epochs")
@@ -87,7 +87,7 @@ class State:
                 setattr(self, f.name, kept[f.name])
         torch.set_num_threads(kept["threads"])
         torch.set_rng_state(kept["random"].cpu())
-        if self.row.is_cuda:
+        if self.row.is_cuda and "cuda" in kept:  # a run that was begun on a CPU has none
             torch.cuda.set_rng_state(kept["cuda"].cpu(), self.row.device)
 
 

@@ -24,6 +24,8 @@ from skdcore.sums import teachers
 
 __all__ = ["Run", "train"]
 
+AHEAD = 20  # steps that may wait for a GPU; with a whole epoch of them, a stop or a checkpoint would wait as well
+
 
 def train(
     run,
@@ -86,6 +88,7 @@ def trained_network(run, device, root, results, **how):
     <results>/teachers.  `how` are further keywords of `train`.  Raises ValueError if the run failed, or if the weights
     are damaged or not those of the record.
     """
+    device = usable(device)
     data, _ = load_run(run, root, device)
     settings = run.settings(device, data)
     file = records.path(results, settings)
@@ -126,22 +129,23 @@ class Training:
         curve |= {"scored": [], "test": [], "var_logits": [], "var_probs": []}
         made = provenance(device) | {"started": now()}
         self.state = State(settings, net, optimizer, *self.fresh_epoch(), curve, made)
-        captured = device.type == "cuda" and not eager
-        self.capture = Capture(self.step, self.state.tensors, device) if captured else None
+        self.captured = device.type == "cuda" and not eager
 
     def dry_step(self, net):
         """The method's terms, the parameters that it trains, and the form of its memories, {term: {name: meta tensor}}.
 
-        They are those of a step that leaves no trace but its parts.
-        It raises what a bad argument raises before anything is written.
+        They are those of two steps that leave no trace but their parts: in the second the memories are filled.
+        They raise what a bad argument raises before anything is written.
         """
         net.train()
         random, buffers = torch.get_rng_state(), {name: buffer.clone() for name, buffer in net.named_buffers()}
         cuda = torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
-        s = self.view_of(net, torch.arange(self.settings["batch"], device=self.device), {})
-        losses, _ = self.forward(s)
-        sum(losses.values()).backward()
-        buffers |= s.made  # the parts' buffers, as they were made
+        index, memories = torch.arange(self.settings["batch"], device=self.device), {}
+        for _ in range(2):
+            s = self.view_of(net, index, memories)
+            losses, _ = self.forward(s)
+            sum(losses.values()).backward()
+            buffers |= s.made  # the parts' buffers, as they were made
         with torch.no_grad():
             for name, buffer in net.named_buffers():
                 buffer.copy_(buffers[name])
@@ -150,7 +154,7 @@ class Training:
             torch.cuda.set_rng_state(cuda, self.device)
         trained = [p for p in net.parameters() if p.grad is not None]
         net.zero_grad(set_to_none=True)
-        remembered = {term: {name: t.to("meta") for name, t in memory.items()} for term, memory in s.memories.items()}
+        remembered = {term: {name: t.to("meta") for name, t in memory.items()} for term, memory in memories.items()}
         return list(losses), trained, remembered
 
     def fresh_epoch(self):
@@ -191,6 +195,7 @@ class Training:
     def run(self, stop, line, checkpoint_seconds):
         """The loop.  Returns the record; raises `Stopped` once `stop` gives a reason."""
         state, saved = self.state, time.monotonic()
+        capture = Capture(self.step, self.state.tensors, self.device) if self.captured else None
         self.lap_began = time.monotonic()
         while state.epoch < self.settings["epochs"]:
             for group in state.optimizer.param_groups:
@@ -204,10 +209,12 @@ class Training:
                     saved = time.monotonic()
                     if reason:
                         raise Stopped(f"{self.headline()}: {reason}; the same command resumes from there")
-                if self.capture and step == self.step and (state.epoch or state.at):  # the first step is eager
-                    step = self.capture.capture()
+                if capture and step == self.step and (state.epoch or state.at):  # the first step is eager
+                    step = capture.capture()
                 step()
                 state.at += 1
+                if capture and state.at % AHEAD == 0:
+                    torch.cuda.synchronize(self.device)
                 line.update(lambda: f"{self.headline()}, {self.left()} left")
             self.lap("training")
             if bad := self.first_bad_step():
@@ -308,7 +315,7 @@ class Training:
             "params_trained": sum(p.numel() for p in self.trained),
             "params_deployed": sum(p.numel() for p in state.net.base.parameters()),
             "peak_memory": peak_memory(self.device),
-            "captured": self.capture is not None,
+            "captured": self.captured,
         }
         made = state.provenance | {"threads": torch.get_num_threads(), "ended": now()}
         return {"cost": cost, "provenance": made}

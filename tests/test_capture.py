@@ -3,14 +3,20 @@
 On a CPU a tape stands in for the CUDA graph (tape.py), bit for bit; test_cuda.py has the real one.
 """
 
+import gc
+import weakref
+from types import SimpleNamespace
+
 import pytest
 import torch
 import torch.nn.functional as F
 from conftest import ROWS, same, timeless, training
 from tape import install
 
+import skdcore.train
 from skdcore.capture import Capture
 from skdcore.data import load
+from skdcore.datasets import DATASETS
 from skdcore.errors import Stopped
 from skdcore.train import Training
 
@@ -76,11 +82,16 @@ def captured(monkeypatch):
 
     def init(self, *arguments, **options):
         plain(self, *arguments, **options)
-        self.capture = Capture(self.step, self.state.tensors, CPU)
-        tapes.append(install(monkeypatch, self.capture))
+        self.captured = True
+
+    def capture(*arguments):
+        made = Capture(*arguments)
+        tapes.append(install(monkeypatch, made))
+        return made
 
     def switch():
         monkeypatch.setattr(Training, "__init__", init)
+        monkeypatch.setattr(skdcore.train, "Capture", capture)
         return tapes
 
     return switch
@@ -94,7 +105,7 @@ def test_a_captured_run_makes_the_record_of_the_eager_run(name, fit, tmp_path, c
     assert [len(of_a_run) for of_a_run in tapes] == [3], "recorded anew at each epoch: learning rate, alpha"
 
 
-@pytest.mark.parametrize("step", [1, 7])
+@pytest.mark.parametrize("step", [1, 4, 7, 14])  # 4 and 14 are the last of an epoch
 def test_a_captured_run_resumes_to_the_same_record(step, fit, tmp_path, captured, stop_after):
     eager = fit("ps_kd+dsr", tmp_path / "eager")
     captured()
@@ -103,6 +114,31 @@ def test_a_captured_run_resumes_to_the_same_record(step, fit, tmp_path, captured
         fit("ps_kd+dsr", tmp_path / "captured")
     stop_after(None)
     assert timeless(fit("ps_kd+dsr", tmp_path / "captured")) == timeless(eager)
+
+
+def test_a_run_with_one_step_an_epoch_is_captured_too(tiny, fit, tmp_path, captured, monkeypatch):
+    monkeypatch.setitem(DATASETS[tiny].recipe, "batch", 100)
+    eager = fit("dlb", tmp_path / "eager")
+    captured()
+    assert timeless(fit("dlb", tmp_path / "captured")) == timeless(eager)
+
+
+def test_a_run_that_has_ended_leaves_its_network_and_its_graph_to_no_garbage_collector(fit, captured, monkeypatch):
+    ended, plain = [], Training.finished
+
+    def finished(self, logits):
+        ended.append(weakref.ref(self.state.net))
+        return plain(self, logits)
+
+    captured()
+    monkeypatch.setattr(Training, "finished", finished)
+    monkeypatch.setattr(skdcore.train, "Capture", lambda step, *_: SimpleNamespace(capture=lambda: step))  # no tape
+    gc.disable()
+    try:
+        fit("drg+dsr")
+        assert ended[0]() is None
+    finally:
+        gc.enable()
 
 
 def test_a_step_that_waits_for_the_device_is_not_captured(begun, monkeypatch):

@@ -93,6 +93,14 @@ def test_bad_input_is_one_line_on_stderr_exits_2_and_writes_nothing(run, tmp_pat
     assert not (tmp_path / "results").exists()
 
 
+def test_a_machine_without_a_gpu_plans_for_a_cluster_that_has_them(run, tmp_path):
+    given = {"command": "sweep", "device": "cuda", "scheduler": "tcp://127.0.0.1:9"}
+    status, out, _ = run("--dry-run", **given)
+    assert status == 0 and out[-1].startswith("0 of 1 runs are complete")
+    status, _, err = run("--dry-run", **given | {"device": "gpu"})
+    assert status == 2 and "unknown device 'gpu'" in err[0]
+
+
 def test_bad_input_in_the_last_of_many_cells_is_found_before_the_first_is_trained(run, tmp_path):
     status, _, err = run("--method", "vanilla", "drg(k=9)")
     assert status == 2 and "k=9" in err[-1]

@@ -14,9 +14,9 @@ from conftest import files
 from PIL import Image
 
 from skdcore import datasets, vision
-from skdcore.data import MEAN, STD, Data, checksum, load, load_cached
+from skdcore.data import MEAN, STD, Data, checksum, load, load_cached, load_run
 from skdcore.resized_crop import resized_crop
-from skdcore.train import Run, train
+from skdcore.train import Run, train, trained_network
 
 CIFAR = Path(os.environ.get("SKD_DATA", "data"))
 needs_cifar = pytest.mark.skipif(
@@ -658,6 +658,13 @@ def test_a_folder_that_moved_keeps_its_records_and_another_of_its_name_is_refuse
     load_cached.cache_clear()
     with pytest.raises(ValueError, match="0.json belongs to another run .data_sha256"):
         train(moved, "cpu", results=tmp_path / "results", progress=False)
+
+
+def test_a_data_set_is_loaded_once_however_its_device_is_given(tiny, fit, tmp_path):
+    fit("vanilla")
+    load_run(Run(tiny, "resnet10_w16", "vanilla"), None, "cpu")
+    trained_network(Run(tiny, "resnet10_w16", "vanilla"), "cpu", None, tmp_path / "results")
+    assert load_cached.cache_info().misses == 1
 
 
 def test_an_unknown_data_set_is_refused_and_the_near_ones_named():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from skdcore.study.definition import study
-from skdcore.study.equal_cost import THRESHOLD, cost
+from skdcore.study.equal_cost import THRESHOLD, bought, cost
 from skdcore.study.equal_cost_page import EqualCost, at_equal_cost, points
 from skdcore.study.evidence import of_regime
 from skdcore.study.experiments import regime
@@ -55,6 +55,12 @@ def test_a_cost_that_study_yml_lacks_is_named(ran):
         at_equal_cost(one, 120, ["dlbb"])
     text = EqualCost(ran("tenth", **{"ps_kd+drg": [30.0]}))._repr_markdown_()
     assert f"`study.yml` has no cost on `{NETWORK}` of `ps_kd+drg`." in text
+
+
+def test_a_regime_of_an_image_folder_has_its_comparisons_too(ran):
+    ran("cub", vanilla=VANILLA, ls=LS, drg=DLB)
+    results = ran("cub", epochs=bought(regime("cub").epochs, NETWORK, "drg"), **MORE)
+    assert "At equal cost," in EqualCost(results)._repr_markdown_()
 
 
 def test_the_page_says_what_is_left_and_counts_what_did_not_run(ran):

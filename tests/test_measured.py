@@ -136,14 +136,14 @@ def calibrated(ran, seeds=3):
 def test_calibration_is_the_difference_at_the_same_seeds_with_the_interval_of_the_metrics_model(ran):
     ece, results = calibrated(ran)
     found = {row["what"]: row for row in rows("confidence", results) if row["regime"] == "tenth"}
-    drg = found["ECE of `drg` less that of `vanilla`"]
+    drg = found["ECE of `drg` minus that of `vanilla`"]
     by_seed = {method: dict(enumerate(values)) for method, values in ece.items()}
     ((expected,), _) = intervals(fit(by_seed), [over("drg", ["vanilla"])], bonferroni(4))
     assert drg["estimate"] == pytest.approx(mean(a - b for a, b in zip(ece["drg"], ece["vanilla"], strict=True)))
     assert (drg["estimate"], drg["low"], drg["high"]) == pytest.approx(expected)
     assert (drg["n"], drg["verdict"]) == (3, "holds in tenth")
-    assert found["ECE of `dsr` less that of `vanilla`"]["verdict"] == "not yet run"
-    assert found["NLL, scaled of `drg` less that of `vanilla`"]["n"] == 0, "older records lack it"
+    assert found["ECE of `dsr` minus that of `vanilla`"]["verdict"] == "not yet run"
+    assert found["NLL, scaled of `drg` minus that of `vanilla`"]["n"] == 0, "older records lack it"
     (one,) = of_regime(regime("tenth"), results)
     assert one.networks == 1
 

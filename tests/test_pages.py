@@ -9,6 +9,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
+from skdcore.errors import Broken
 from skdcore.study import assessment, pages, run_pages
 from skdcore.study.__main__ import main
 from skdcore.study.experiments import RESULTS
@@ -199,6 +200,21 @@ def test_all_that_outdated_pages_show_is_trained_in_one_sweep_before_the_first_i
     monkeypatch.setattr(Page, "is_current", lambda page: True)
     make(tmp_path, root=root)
     assert len(swept) == 1, "current pages need no training"
+
+
+@pytest.mark.parametrize("error", [ValueError, Broken])
+def test_a_run_that_cannot_be_trained_leaves_the_other_pages_to_be_made(
+    root, tmp_path, ran, monkeypatch, capsys, error
+):
+    given = 'dataset: str = "glyphs"\nmodels: list[str] = ["resnet10_w16"]\nepochs: int = 2\nprecision: str = "fp32"'
+    write_notebook(root, "table_1", parameters=f'{given}\nseeds: list[int] = [0]\nresults: str = "_build/results"')
+
+    def sweep(runs, results):
+        raise error("the disk is full")
+
+    monkeypatch.setattr(pages, "sweep", sweep)
+    make(tmp_path, root=root)
+    assert "one" in ran and "the disk is full" in capsys.readouterr().err
 
 
 def test_the_claims_are_written_beside_the_records_where_their_folder_is_given(root, tmp_path, ran, claims):

@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from skdcore.bench import EAGER
 from skdcore.records import under
 from skdcore.study import tables
 from skdcore.study.evidence import of_regime
@@ -131,6 +132,25 @@ def test_costs_have_a_row_for_each_contender_timed_and_counted(timed):
     assert table.frame["extra passes"].tolist() == ["", "none", "forward", "none", "none"]
     assert table.frame["over vanilla"].tolist() == ["1.50", "1.00", "1.30", "1.10", "1.32"]
     assert "Times are medians over 9 turns, on NVIDIA X, bf16, torch 2, 2000-01-01." in table.caption
+
+
+def test_an_eager_step_stands_below_the_captured_one_with_the_same_passes(timed):
+    steps = timed["steps"]
+    for method in ("vanilla", "drg+dsr"):
+        steps[method + EAGER] = steps[method] | {"over vanilla": 2.0}
+    frame = tables.step_costs(timed, "tab-x").frame.set_index("method")
+    assert frame.index[-2:].tolist() == ["`vanilla`, eager", "`drg+dsr`, eager"]
+    for column in ("extra passes", "state", "extra parameters"):
+        assert frame.loc["`drg+dsr`, eager", column] == frame.loc["`drg+dsr`", column]
+
+
+def test_a_caption_names_each_machine_and_version_once_also_of_a_run_that_was_resumed(two):
+    records = [copy.deepcopy(two[0]) for _ in range(3)]
+    for record, device, code in zip(records, ["A", "B and A", "B"], ["1", "1 and 2", "2"], strict=True):
+        record["provenance"] |= {"device": device, "code": code}
+    text = tables.made(records)
+    assert "on A, 1 thread, bf16 and B, 1 thread, bf16, 1.0 minutes" in text
+    assert "2 versions of the core's source: 1, 2." in text
 
 
 def test_texts_of_a_record_are_escaped(two):

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from fractions import Fraction
 from io import BytesIO
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -23,13 +24,14 @@ from conftest import STEPS, THREADS, files, kinds, same, timeless, training
 import skdcore.checkpoint
 import skdcore.train
 from skdcore import measures, records
-from skdcore.data import Data, load_cached
+from skdcore.data import Data, load, load_cached
 from skdcore.datasets import DATASETS
 from skdcore.errors import Stopped
 from skdcore.losses import cross_entropy
 from skdcore.methods import METHODS
 from skdcore.models import network
 from skdcore.progress import Line, words
+from skdcore.state import State
 from skdcore.sums import method
 from skdcore.train import Run, Training, learning_rate, train
 
@@ -369,6 +371,7 @@ def test_a_method_that_never_reads_z_trains_in_the_runs_precision(tiny, spare_me
         ("drg(k=4)", "k=4"),
         ("drg(k=-1)", "k=-1"),
         ("drg(tau=0)", "tau=0"),
+        ("dlb(tau=0)", "tau=0"),  # its first step has no teacher yet
         ("drg(tau=-1)", "tau=-1"),
         ("dsr(tau=0)", "tau=0"),
         ("drg+dsr(tau=-4)", "tau=-4"),
@@ -622,6 +625,18 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_it_is_used(fit, wh
     assert timeless(ended) == timeless(record) and ended["provenance"]["started"] == started
     assert latest.with_name("0.checkpoint.pt.damaged").read_bytes() == bad
     assert not latest.exists() and not before.exists()
+
+
+def test_a_checkpoint_holds_on_another_kind_of_device(tiny):
+    """What a CPU kept lacks the random state of CUDA, and what CUDA kept has one more."""
+    splits = load(tiny)
+    made = training("drg+dsr", splits, batch=20)
+    kept = made.state.state_dict()
+    made.state.check(kept | {"cuda": torch.get_rng_state()}, made.remembered)
+    kept_on_cuda = State.state_dict
+
+    with patch.object(State, "state_dict", lambda self: kept_on_cuda(self) | {"cuda": torch.get_rng_state()}):
+        made.state.check(kept, made.remembered)
 
 
 def test_without_a_whole_checkpoint_the_run_starts_anew(fit, whole, stop_after, tmp_path):

@@ -4,7 +4,7 @@ import argparse
 import inspect
 import sys
 
-from skdcore.errors import Stopped
+from skdcore.errors import Broken, Stopped
 from skdcore.study import pages, predictions, run_pages
 from skdcore.study.experiments import RESULTS, ROOT
 
@@ -19,6 +19,9 @@ def main(arguments=None):
     except (Stopped, KeyboardInterrupt) as stopped:
         print(str(stopped) or "interrupted; the same command resumes", file=sys.stderr)
         return 3
+    except Broken as broken:
+        print(f"skdcore.study: {broken}", file=sys.stderr)
+        return 1
     except (ValueError, OSError) as error:
         print(f"skdcore.study: {error}", file=sys.stderr)
         return 2

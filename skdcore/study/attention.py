@@ -7,6 +7,7 @@ order (deletion), and the faster it rises when they are added in it (insertion).
 """
 
 import warnings
+from functools import partial
 
 import torch
 
@@ -101,26 +102,23 @@ def photographs(dataset, root=None):
     return test.images.permute(0, 2, 3, 1).numpy()
 
 
-def values(drawing, metric):
-    """{method, or its AC: {seed: value}} of a metric."""
-    found = drawing.values(metric)
-    for method in drawing.methods:
-        ac = {seed: own.get(f"{metric}_ac") for (name, seed), own in drawing.arrays.items() if name == method}
-        if None not in ac.values():
-            found[AC.format(method)] = {seed: float(value) for seed, value in ac.items()}
+def of_classifiers(drawing, metric):
+    """{AC of a method that trains it: {seed: value}} of a metric."""
+    found = {}
+    for (method, seed), own in drawing.arrays.items():
+        if f"{metric}_ac" in own:
+            found.setdefault(AC.format(method), {})[seed] = float(own[f"{metric}_ac"])
     return found
 
 
 def finding(drawing):
     """Does DRG's map know more of what its network uses than vanilla's does?  The insertion curve decides."""
-    return metrics.finding({name: values(drawing, name) for name in COLUMNS}, "drg", HEADS, "insertion")
+    return metrics.finding({name: drawing.values(name) for name in COLUMNS}, "drg", HEADS, "insertion")
 
 
 def shown(drawing):
     """The finding and the table of a drawing."""
     caption = f"Do the maps show what the networks use? {drawing.title}, {TESTED} test images: the area under the "
     caption += "probability of the predicted class while pixels are deleted or inserted in the map's order."
-    table = metrics.table(
-        {name: values(drawing, name) for name in COLUMNS}, COLUMNS, caption, f"tab-fig-8-{drawing.label}"
-    )
-    return [finding(drawing), table]
+    values, beside = ({name: of(name) for name in COLUMNS} for of in (drawing.values, partial(of_classifiers, drawing)))
+    return [finding(drawing), metrics.table(values, COLUMNS, caption, f"tab-fig-8-{drawing.label}", beside)]

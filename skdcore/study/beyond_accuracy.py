@@ -80,6 +80,7 @@ def _table(evidence, frame, label):
         lambda share: "" if pandas.isna(share) else f"{share:.1f}"
     )
     caption = f"Calibration and disagreement, {evidence.title}: means over n seeds. Scaled: after temperature scaling. "
-    caption += "The last column compares a method with vanilla of the same seed, and vanilla with its own other seeds."
+    caption += "The last column compares a method with vanilla of the same seed, and vanilla with its own other seeds. "
+    caption += "Older records do not hold these metrics, so n can be smaller than in other tables."
     to_runs = dict.fromkeys(COLUMNS.values(), links.to_runs(evidence.runs, frame["method"]))
     return Table(pandas.DataFrame(columns), caption, label, to_runs)

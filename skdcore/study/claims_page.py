@@ -153,8 +153,8 @@ def _nearest(frame):
     for word in (*answers(within(regime)), NO_GAIN, UNDECIDED, FEW, MISSING):
         rows = own[own["verdict"] == word]
         names = ", ".join(to_claim(claim) for claim in rows["claim"].unique() if word != MISSING)
-        parts.append(f"{word} ({': '.join(filter(None, [str(len(rows)), names]))})")
+        parts += [f"{word} ({': '.join(filter(None, [str(len(rows)), names]))})"] if len(rows) else []
     return (
-        f"**The paper's claims in the regime `{regime.id}`** ({regime.text}). Verdicts on {len(own)} comparisons: "
-        f"{', '.join(parts)}."
+        f"**The paper's claims in the regime `{regime.id}`** ({regime.text}). Verdicts on their {len(own)} "
+        f"comparisons: {', '.join(parts)}."
     )

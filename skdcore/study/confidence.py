@@ -60,7 +60,7 @@ def finding(drawing):
         return "DRG+DSR did not run beside vanilla."
     verdicts = {metric: metrics.judge(row) for metric, row in rows.items()}
     parts = [f"{words} {metrics.difference(rows[metric])}, {verdicts[metric]}" for metric, words in SAID.items()]
-    return f"**DRG+DSR less plain training:** {'; '.join(parts)}."
+    return f"**DRG+DSR minus plain training:** {'; '.join(parts)}."
 
 
 def shown(drawing):

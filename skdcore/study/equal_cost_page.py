@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pandas
 
+from skdcore.datasets import entry
 from skdcore.study import links
 from skdcore.study.display import Table, Tabs, escaped
 from skdcore.study.equal_cost import LONGER, THRESHOLD, bought, cost, row
@@ -98,7 +99,8 @@ def points(evidence, epochs):
 
 def _blocks(regime, one, name):
     """What is shown of a network, and how many comparisons it is without because none of them ran."""
-    methods = {run.method for run in every_run(regime) if (run.dataset, run.model) == (one.dataset, one.network)}
+    here = one.dataset, one.network
+    methods = {run.method for run in every_run(regime) if (entry(run.dataset).name, run.model) == here}
     known = known_costs(one.network, methods)
     frame, c = at_equal_cost(one, regime.epochs, [method for method, price in known.items() if price > THRESHOLD])
     shown = frame[frame["n"] > 0] if len(frame) else frame

@@ -133,7 +133,7 @@ def gains_by_gap(found, printed):
     for (regime, gap), _ in measured.groupby(["regime", "gap"]):
         where = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "rotation": 40}
         main.annotate(regime, (gap, 1), (-3, 3), fontsize="small", **where)
-    main.set(xlabel="vanilla: training less test accuracy, percentage points", xlim=(-2, measured["gap"].max() + 5))
+    main.set(xlabel="vanilla: training minus test accuracy, percentage points", xlim=(-2, measured["gap"].max() + 5))
     main.set_ylabel("gain over vanilla, percentage points")
     figure.legend(loc="outside lower center", ncols=5, frameon=False)
     return figure

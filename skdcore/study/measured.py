@@ -123,7 +123,7 @@ def _differences(claim, words, values, level):
     for method, rival in ((method, rival) for method in claim.of for rival in claim.against):
         few = pairs(values.get(method, {}), values.get(rival, {}))
         judgement = judged(known.get((method, rival)), few)
-        row = {"what": f"{words} of `{method}` less that of `{rival}`", "n": few.n, "estimate": judgement["gain"]}
+        row = {"what": f"{words} of `{method}` minus that of `{rival}`", "n": few.n, "estimate": judgement["gain"]}
         yield row | {key: judgement[key] for key in ("low", "high")}
 
 

@@ -38,14 +38,18 @@ def differences(values, baseline=BASELINE):
     return pandas.DataFrame(rows)
 
 
-def table(values, columns, caption, label):
-    """A `Table` of {metric: {method: {seed: value}}}: rows for each metric of `columns` {name: words}, by method."""
+def table(values, columns, caption, label, beside=None):
+    """A `Table` of {metric: {method: {seed: value}}}: rows for each metric of `columns` {name: words}, by method.
+
+    `beside` is of the same form: rows that are in no model, as they are of another network than the methods'.
+    """
     rows = []
     for metric, words in columns.items():
-        for row in differences(values[metric]).itertuples():
+        others = differences(beside[metric]) if beside else pandas.DataFrame()
+        for row in pandas.concat([differences(values[metric]), others]).itertuples():
             shown = {"metric": words, "method": f"`{row.method}`", "n": f"{row.n}", "mean ± sd": mean(row)}
             rows.append(
-                shown | {"less vanilla's": difference(row), "verdict": "" if isnan(row.difference) else judge(row)}
+                shown | {"minus vanilla's": difference(row), "verdict": "" if isnan(row.difference) else judge(row)}
             )
             words = ""
     rule = f"Means and standard deviations over n seeds; differences from vanilla with simultaneous {100 * LEVEL:g} % "
@@ -87,4 +91,4 @@ def finding(values, method, heads, decides):
         return f"{method.upper()} did not run beside vanilla."
     numbers = " and ".join(f"{words} {difference(row)}" for words, row in rows.items())
     head = (heads | {FEW: f"With fewer than {MIN_SEEDS} seeds there is no verdict."})[judge(rows[decides])]
-    return f"**{head}** {method.upper()} less vanilla: {numbers}."
+    return f"**{head}** {method.upper()} minus vanilla: {numbers}."

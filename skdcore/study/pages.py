@@ -17,7 +17,7 @@ import papermill
 from dask.system import CPU_COUNT  # knows of containers
 from jupyter_core.utils import ensure_event_loop
 
-from skdcore.errors import unknown
+from skdcore.errors import Broken, unknown
 from skdcore.records import atomically
 from skdcore.study import assessment, install
 from skdcore.study.experiments import ROOT, experiment, experiments
@@ -153,7 +153,7 @@ def _train(pages):
     for results, missing in runs.items():
         try:
             sweep(missing, results=results)
-        except ValueError as error:  # the notebook that shows this run will fail, the others need not
+        except (ValueError, Broken) as error:  # the notebook that shows this run will fail, the others need not
             print(error, file=sys.stderr)
 
 

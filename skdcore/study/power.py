@@ -68,7 +68,9 @@ def planned(found):
         for difference in DIFFERENCES:
             chance = power(difference, one.s, one.rows, MIN_SEEDS, one.level)
             seeds = seeds_for(difference, one.s, one.rows, one.level)
-            row[f"{difference:g} points"] = f"{100 * chance:.0f} %; {seeds if seeds <= MOST else f'over {MOST}'}"
+            row[f"{difference:g} point{'s' * (difference != 1)}"] = (
+                f"{100 * chance:.0f} %; {seeds if seeds <= MOST else f'over {MOST}'}"
+            )
         rows.append(row)
     caption = f"The probability that the interval of a true difference leaves out zero with {MIN_SEEDS} seeds; and the "
     caption += (
@@ -99,9 +101,7 @@ def could_show(differences, least):
         points = pandas.Series(printed)
         row = {"difference": f"`{method}` over `{rival}`", "printed": f"{points.min():+.2f} to {points.max():+.2f}"}
         rows.append(row | {name: f"{(points.abs() >= bound).sum()} of {len(points)}" for name, bound in least.items()})
-    caption = (
-        f"The differences that the paper prints, in percentage points, and how many of them {MIN_SEEDS} seeds show "
-    )
+    caption = f"The differences printed in Table I, in percentage points, and how many of them {MIN_SEEDS} seeds show "
     caption += (
         f"with a probability of at least {100 * ENOUGH:g} %, if they are the true ones and s is that of a regime."
     )
@@ -122,8 +122,6 @@ def page(experiment, results=RESULTS):
             points = pandas.Series(
                 [d for pair, printed in differences.items() if pair[1] == rival for d in printed.values()]
             )
-            text += (
-                f" Of the {len(points)} {words} that the paper prints, {(points.abs() >= bound).sum()} are as large."
-            )
+            text += f" Of the {len(points)} {words} printed in Table I, {(points.abs() >= bound).sum()} are as large."
         items.append(text)
     return Tabs({"": [planned(found), "\n".join(items), could_show(differences, least)]})

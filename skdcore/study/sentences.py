@@ -20,6 +20,13 @@ HEADS = {
     FEW: f"Fewer than {MIN_SEEDS} seeds, so without an interval",
 }
 
+JUDGED = {  # of one method, of several
+    BETTER: ("is better than plain training", "are better than plain training"),
+    WORSE: ("is worse", "are worse"),
+    NO_GAIN: (f"has {NO_GAIN} points", f"have {NO_GAIN} points"),
+    UNDECIDED: (f"is {UNDECIDED}", f"are {UNDECIDED}"),
+}
+
 
 def rules():
     """What a verdict means, and when there is one."""
@@ -88,27 +95,28 @@ def answer(experiment, results=RESULTS):
     none = every and ours["verdict"].isin([WORSE, NO_GAIN]).all()
     head = "Yes" if every and better.all() else "In part" if better.any() else HEADS[NO_GAIN] if none else "Not shown"
     found = [_judged(ours[ours["network"] == one.network], one.network * (len(there) > 1)) for one in there]
-    gains = "the true gain lies" if len(ours) == 1 else "the true gains lie"
+    intervals = "interval runs" if len(ours) == 1 else "intervals run"
+    network = ours["paper_network"].iloc[0]
     return (
-        f"**{head}.** In `{regime.id}`, of the regimes with verdicts the nearest to the paper's ({regime.text}), "
-        f"{'; '.join(found)}. With {ours['n'].min()} seeds, {gains} between {_span(ours, 'low', 'high')} points "
-        f"({PERCENT} intervals, simultaneous over all methods); on {ours['paper_network'].iloc[0]} the paper prints "
-        f"{_span(ours, 'paper_gain', 'paper_gain')}. {missing}"
+        f"**{head}.** The regime nearest to the paper's that has verdicts is `{regime.id}` ({regime.text}). There "
+        f"{'; '.join(found)}. With {ours['n'].min()} seeds, the {PERCENT} {intervals} from "
+        f"{_span(ours, 'low', 'high')} points, simultaneously over all methods; on {network} the paper prints "
+        f"{_span(ours, 'paper_gain', 'paper_gain', ' and ')}. {missing}"
     ).strip()
 
 
 def _judged(rows, network):
-    """Methods with their gains under their verdicts, as a clause; it names the network, if given."""
-    parts, words = [], {BETTER: "better than plain training", WORSE: "worse", NO_GAIN: f"{NO_GAIN} points"}
-    for verdict, text in (words | {UNDECIDED: UNDECIDED}).items():
+    """Methods with their gains before their verdicts, as clauses; they name the network, if given."""
+    parts = []
+    for verdict, text in JUDGED.items():
         names = [f"`{row.method}` ({row.gain:+.2f})" for row in rows[rows["verdict"] == verdict].itertuples()]
-        parts += [f"{text}: {', '.join(names)}"] if names else []
-    return (network and f"on {network} ") + "; ".join(parts)
+        parts += [f"{' and '.join(names)} {text[len(names) > 1]}"] if names else []
+    return "; ".join(parts) + (network and f" on {network}")
 
 
-def _span(frame, low, high):
+def _span(frame, low, high, between=" to "):
     least, most = f"{frame[low].min():+.2f}", f"{frame[high].max():+.2f}"
-    return least if least == most else f"{least} and {most}"
+    return least if least == most else f"{least}{between}{most}"
 
 
 def advice(experiment, results=RESULTS):
@@ -120,11 +128,14 @@ def advice(experiment, results=RESULTS):
     ends = [(run["curve"]["train"][-1], run["curve"]["test"][-1]) for run in one.runs[BASELINE].values()]
     train, test = pandas.DataFrame(ends).mean()
     kind = "overfits" if train - test > OVERFITS else "does not overfit"
-    text = f"**If you train a network that {kind}**, as plain training does there ({train:.0f} % on its augmented "
+    text = f"**If your network {kind}**, as it does there under plain training ({train:.0f} % on its augmented "
     text += f"training images, {test:.0f} % on the test images), "
-    better = [(gain.estimate, method) for method, gain in one.gains[0].items() if gain.low > 0]
+    gains, _ = one.gains
+    better = [(gain.estimate, method) for method, gain in gains.items() if gain.low > 0]
     if not better:
-        return text + "train it plainly: no method is shown to do better yet."
+        most = max(gain.high for gain in gains.values())
+        text += f"no method that was tried ({', '.join(f'`{method}`' for method in gains)}) is shown to do better, "
+        return text + f"and a gain of more than {most:.1f} points is ruled out for all of them."
     gain, method = max(better)
     text += f"use `{method}`: {gain:+.2f} points"
     with suppress(ValueError):  # a cost that is not known

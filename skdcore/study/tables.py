@@ -5,6 +5,7 @@ from math import nan
 import pandas
 
 from skdcore import bench
+from skdcore.machine import AND
 from skdcore.study import costs, links
 from skdcore.study.display import Table, Tabs
 from skdcore.study.experiments import BASELINE, MISSING, RESULTS
@@ -75,15 +76,18 @@ def listing(found):
 def step_costs(record, name):
     """A record of `bench` beside `costs.counted`: what a step of each method costs, measured and counted."""
     steps = pandas.DataFrame.from_dict(record["steps"], orient="index")
-    counted = costs.counted(record["model"], [method for method in steps.index if method != bench.USUAL])
+    methods = steps.index.str.removesuffix(bench.EAGER)
+    counted = costs.counted(record["model"], [method for method in methods.unique() if method != bench.USUAL])
     passes = zip(counted["extra forwards"], counted["extra backwards"], strict=True)
     frame = pandas.DataFrame({"extra passes": [_passes(*pair) for pair in passes]}, index=counted.index)
-    frame = frame.join(counted[["state", "extra parameters"]].map("{:,}".format)).reindex(steps.index, fill_value="")
+    frame = frame.join(counted[["state", "extra parameters"]].map("{:,}".format)).reindex(methods, fill_value="")
+    frame = frame.set_axis(steps.index)
     frame["seconds a step"] = steps["seconds a step"].map("{:.3f}".format)
     frame["over vanilla"] = steps["over vanilla"].map("{:.2f}".format)
     quartiles = steps[["first quartile", "third quartile"]].values
     frame["quartiles"] = [f"{low:.2f}–{high:.2f}" for low, high in quartiles]
-    frame.insert(0, "method", [row if row == bench.USUAL else f"`{row}`" for row in frame.index])
+    names = [f"`{method}`{row.removeprefix(method)}" for row, method in zip(steps.index, methods, strict=True)]
+    frame.insert(0, "method", [bench.USUAL if name == f"`{bench.USUAL}`" else name for name in names])
     text = f"{record['model']}, batch 128, 100 classes; the state is in numbers kept, for 50,000 images"
     return Table(frame, f"What a step costs: {text}. {_timed(record)}", name)
 
@@ -105,7 +109,7 @@ def seconds(experiment, record, name):
             ratio = steps[method]["over vanilla"] / steps[base]["over vanilla"]
             row["ours, s"] = f"{steps[method]['seconds a step']:.3f} (×{ratio:.2f})"
         rows.append(row)
-    text = f"Seconds a step and, in brackets, multiples of `{base}`, whose classifier is behind block 2. The paper's: "
+    text = f"Seconds a step and, in brackets, multiples of `{base}`, whose classifier is after block 2. The paper's: "
     text += f"resnet18, on an RTX 3090. Ours: {record['model']}, batch 128. {_timed(record)}"
     return Table(pandas.DataFrame(rows), text, name)
 
@@ -121,15 +125,20 @@ def _passes(forwards, backwards):
     return ", ".join(forwards * ["forward"] + backwards * ["backward"]) or "none"
 
 
+def _parts(record, key):
+    """The machines or the versions of the code that made a record: several if its run was resumed."""
+    return record["provenance"][key].split(AND)
+
+
 def made(found):
     """How records were made, for a caption: device, precision, threads, minutes a run, versions and commits."""
     if not found:
         return "No run finished."
-    devices = sorted({f"{r['provenance']['device']}, {_threads(r)}{r['run']['precision']}" for r in found})
+    devices = {f"{name}, {_threads(r)}{r['run']['precision']}" for r in found for name in _parts(r, "device")}
     minutes = pandas.Series([r["cost"]["seconds"] / 60 for r in found if "cost" in r], dtype=float)
-    run, codes = found[0]["run"], sorted({record["provenance"]["code"] for record in found})
+    run, codes = found[0]["run"], sorted({code for record in found for code in _parts(record, "code")})
     text = f"{_count(len(found), 'run')} of {_count(run['epochs'], 'epoch')} on {run['dataset']}, on "
-    text += f"{' and '.join(devices)}, {minutes.median():.1f} minutes a run (median)."
+    text += f"{' and '.join(sorted(devices))}, {minutes.median():.1f} minutes a run (median)."
     if len(codes) > 1:
         text += f" The runs used {len(codes)} versions of the core's source: {', '.join(codes)}. Each is a hash of its "
         text += "text, so a reworded comment makes another version."

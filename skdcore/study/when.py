@@ -99,7 +99,10 @@ def gains(experiment, found):
     caption = (
         "Vanilla's gap between training and test accuracy, and gains over it, in percentage points. Intervals and "
     )
-    caption += "verdicts are those of the regimes' own tables."
+    caption += (
+        "verdicts are those of the regimes' own tables; vanilla's accuracies are means over the seeds whose records "
+    )
+    caption += "hold the training accuracy."
     absent = not_run([regime.id for regime in serving(experiment) if regime.id not in set(found["regime"])])
     unknown = ", ".join(f"`{name}`" for name in found.loc[found["gap"].isna(), "regime"].unique())
     unknown = unknown and f"No record of vanilla holds its training accuracy yet, so there is no gap: {unknown}."
