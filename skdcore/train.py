@@ -134,7 +134,7 @@ class Training:
     def dry_step(self, net):
         """The method's terms, the parameters that it trains, and the form of its memories, {term: {name: meta tensor}}.
 
-        They are those of two steps that leave no trace but their parts: in the second the memories are filled.
+        They are those of a step that leaves no trace but its parts, and of a second if there are memories, now filled.
         They raise what a bad argument raises before anything is written.
         """
         net.train()
@@ -146,6 +146,8 @@ class Training:
             losses, _ = self.forward(s)
             sum(losses.values()).backward()
             buffers |= s.made  # the parts' buffers, as they were made
+            if not memories:
+                break
         with torch.no_grad():
             for name, buffer in net.named_buffers():
                 buffer.copy_(buffers[name])
