@@ -10,6 +10,7 @@ from skdcore.study.display import Picture, Table, Tabs
 from skdcore.train import Run, trained_network
 
 CPU = torch.device("cpu")
+EPOCHS = 4  # of which a view of one image is shown
 
 
 def example(dataset, classes, seed, epochs, root, results):
@@ -33,26 +34,27 @@ def example(dataset, classes, seed, epochs, root, results):
     return {"names": classes, "images": test.images[first]} | {key: z[:, labels] for key, z in found.items()}
 
 
-def views(images, names, name):
+def views(images, names, name, caption="The four test images, with their classes."):
     """The images as a picture; `images` uint8 (N, 3, side, side)."""
     figure, panels = plt.subplots(1, len(names), figsize=(1.6 * len(names), 1.9), squeeze=False, layout="constrained")
     for axes, image, title in zip(panels.flat, images, names, strict=True):
         axes.imshow(image.permute(1, 2, 0).numpy(), interpolation="nearest")
         axes.set(title=title, xticks=[], yticks=[])
-    return Picture(figure, f"The images: {', '.join(names)}.", f"{len(names)} small images: {', '.join(names)}.", name)
+    return Picture(figure, caption, f"{len(names)} small images: {', '.join(names)}.", name)
 
 
-def augmented(name, root, dataset="cifar100", times=4):
+def augmented(name, root):
     """A training image of CIFAR-100 as the network sees it in four epochs, or a sentence where the data are absent."""
     try:
-        train, _ = load_cached(dataset, root or "data", CPU, 0)  # a root, so that nothing is downloaded
+        train, _ = load_cached("cifar100", root or "data", CPU, 0)  # a root, so that nothing is downloaded
     except (FileNotFoundError, ValueError):
         return "The images of CIFAR-100 are not on this machine, so their augmentation is not shown."
     torch.manual_seed(0)
-    seen = train.view(torch.zeros(times, dtype=torch.int64))
+    seen = train.view(torch.zeros(EPOCHS, dtype=torch.int64))
     low, high = seen.amin(), seen.amax()
     pixels = (255 * (seen - low) / (high - low)).to(torch.uint8)
-    return views(pixels, [f"epoch {epoch}" for epoch in range(1, times + 1)], name)
+    caption = "A training image of CIFAR-100, padded, cropped and mirrored at random, as a network sees it in four epochs."
+    return views(pixels, [f"epoch {epoch}" for epoch in range(1, EPOCHS + 1)], name, caption)
 
 
 def drg(found, alpha, tau):

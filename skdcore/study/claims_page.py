@@ -11,8 +11,8 @@ from skdcore.study.measured import KINDS, OPEN
 from skdcore.study.sentences import PERCENT, not_run
 from skdcore.study.statistics import NO_GAIN, UNDECIDED
 
-FORMS = {"time": "×{:.2f}", "storage": "×{:.2f}", "correlation": "{:+.2f}", "calibration": "{:+.3f}"}
-FORMS |= dict.fromkeys(("separation", "attention"), "{:+.3f}")
+FORMS = {"time": "×{:.2f}", "storage": "×{:.2f}", "correlation": "{:+z.2f}", "calibration": "{:+z.3f}"}
+FORMS |= dict.fromkeys(("separation", "attention"), "{:+z.3f}")
 SPREADS = {
     "time": "the ratio of two medians over n turns, with the quartiles that are farthest apart",
     "storage": "a count",
@@ -76,9 +76,9 @@ def tabs(found):
 
 
 def _difference(row):
-    printed = "" if pandas.isna(row.printed) else f"{row.printed:+.2f}"
-    ours = f"{row.estimate:+.2f}" + ("" if pandas.isna(row.baseline) else f" over {row.baseline:.2f}")
-    span = "" if pandas.isna(row.low) else f" ({row.low:+.2f} to {row.high:+.2f})"
+    printed = "" if pandas.isna(row.printed) else f"{row.printed:+z.2f}"
+    ours = f"{row.estimate:+z.2f}" + ("" if pandas.isna(row.baseline) else f" over {row.baseline:.2f}")
+    span = "" if pandas.isna(row.low) else f" ({row.low:+z.2f} to {row.high:+z.2f})"
     return {
         "claim": f"`{row.claim}`",
         "verdict": row.verdict,

@@ -126,7 +126,7 @@ def _left(shown, gains):
     """What is left of each gain, as a list."""
     items = []
     for method, rows in shown.groupby("method", sort=False):
-        left = " and ".join(f"{row.gain:+.2f} over `{row.rival}` ({row.verdict})" for row in rows.itertuples())
+        left = " and ".join(f"{row.gain:+z.2f} over `{row.rival}` ({row.verdict})" for row in rows.itertuples())
         items.append(f"- `{method}`: {gains[method]}, over vanilla at equal epochs. At equal cost, {left} is left.")
     return "\n".join(items)
 

@@ -67,7 +67,7 @@ def difference(row):
     """The difference of a row, and its interval."""
     if isnan(row.difference):
         return ""
-    return f"{row.difference:+.3f}" + ("" if isnan(row.low) else f" ({row.low:+.3f} to {row.high:+.3f})")
+    return f"{row.difference:+z.3f}" + ("" if isnan(row.low) else f" ({row.low:+z.3f} to {row.high:+z.3f})")
 
 
 def judge(row):

@@ -99,7 +99,7 @@ def could_show(differences, least):
     rows = []
     for (method, rival), printed in differences.items():
         points = pandas.Series(printed)
-        row = {"difference": f"`{method}` over `{rival}`", "printed": f"{points.min():+.2f} to {points.max():+.2f}"}
+        row = {"difference": f"`{method}` over `{rival}`", "printed": f"{points.min():+z.2f} to {points.max():+z.2f}"}
         rows.append(row | {name: f"{(points.abs() >= bound).sum()} of {len(points)}" for name, bound in least.items()})
     caption = f"The differences printed in Table I, in percentage points, and how many of them {MIN_SEEDS} seeds show "
     caption += (

@@ -42,7 +42,7 @@ def verdicts(frame):
     parts = []
     for verdict, head in HEADS.items():
         rows = frame[frame["verdict"] == verdict]
-        names = ", ".join(f"`{row.method}` ({row.gain:+.2f})" for row in rows.itertuples())
+        names = ", ".join(f"`{row.method}` ({row.gain:+z.2f})" for row in rows.itertuples())
         parts += [f"{head}: {names}."] if names else []
     return " ".join(parts) or "There is nothing to compare with vanilla yet."
 
@@ -109,13 +109,13 @@ def _judged(rows, network):
     """Methods with their gains before their verdicts, as clauses; they name the network, if given."""
     parts = []
     for verdict, text in JUDGED.items():
-        names = [f"`{row.method}` ({row.gain:+.2f})" for row in rows[rows["verdict"] == verdict].itertuples()]
+        names = [f"`{row.method}` ({row.gain:+z.2f})" for row in rows[rows["verdict"] == verdict].itertuples()]
         parts += [f"{' and '.join(names)} {text[len(names) > 1]}"] if names else []
     return "; ".join(parts) + (network and f" on {network}")
 
 
 def _span(frame, low, high, between=" to "):
-    least, most = f"{frame[low].min():+.2f}", f"{frame[high].max():+.2f}"
+    least, most = f"{frame[low].min():+z.2f}", f"{frame[high].max():+z.2f}"
     return least if least == most else f"{least}{between}{most}"
 
 
@@ -137,7 +137,7 @@ def advice(experiment, results=RESULTS):
         text += f"no method that was tried ({', '.join(f'`{method}`' for method in gains)}) is shown to do better, "
         return text + f"and a gain of more than {most:.1f} points is ruled out for all of them."
     gain, method = max(better)
-    text += f"use `{method}`: {gain:+.2f} points"
+    text += f"use `{method}`: {gain:+z.2f} points"
     with suppress(ValueError):  # a cost that is not known
         text += f", for {equal_cost.cost(one.network, method):.2f} times the training time"
     return f"{text}."

@@ -172,7 +172,7 @@ def gain(row, vanilla=nan):
 
 def interval(row):
     """The interval of a row of a comparison; empty where there is none."""
-    return "" if pandas.isna(row.low) else f"{row.low:+.2f} to {row.high:+.2f}"
+    return "" if pandas.isna(row.low) else f"{row.low:+z.2f} to {row.high:+z.2f}"
 
 
 def difference(row):
@@ -180,7 +180,7 @@ def difference(row):
     if not row.verdict or row.verdict == MISSING:
         return MISSING
     span = f" ({interval(row)})" if interval(row) else ""
-    return f"{row.gain:+.2f}{span}, {row.verdict}"
+    return f"{row.gain:+z.2f}{span}, {row.verdict}"
 
 
 def _number(value, form=".2f"):

@@ -73,7 +73,7 @@ def finding(found):
     r = found.loc[found["method"] == BASELINE, [*DEFINITIONS]].dropna()
     if r.empty:
         return f"**Not known yet.** No run of `{BASELINE}` has {LEAST} scored epochs."
-    span, negative = f"{r.min(axis=None):+.2f} to {r.max(axis=None):+.2f}", r < 0
+    span, negative = f"{r.min(axis=None):+z.2f} to {r.max(axis=None):+z.2f}", r < 0
     named = ", ".join(f"`{name}`" for name in found.loc[r.index, "where"].str.partition(",")[0].unique())
     runs = f"{'the only run' if len(r) == 1 else f'all {len(r)} runs'} of plain training ({named})"
     if not negative.any(axis=None):
@@ -90,7 +90,7 @@ def finding(found):
     every = found[[*DEFINITIONS]].dropna()
     if len(every) > len(r):
         text += f" Over all methods together, r is negative by some definition in {(every < 0).any(axis=1).sum()} of "
-        text += f"{len(every)} runs; the lowest is {every.min(axis=None):+.2f}."
+        text += f"{len(every)} runs; the lowest is {every.min(axis=None):+z.2f}."
     return text
 
 
@@ -118,7 +118,7 @@ def coefficients(found):
     if rows.empty:
         return None
     known = {name: values for name in DEFINITIONS if len(values := rows[name].dropna())}
-    parts = [f"{name}: {values.min():+.2f} to {values.max():+.2f}" for name, values in known.items()]
+    parts = [f"{name}: {values.min():+z.2f} to {values.max():+z.2f}" for name, values in known.items()]
     alt = f"Pearson's r of {len(rows)} runs of plain training, by definition. {'; '.join(parts)}."
     caption = "Pearson's r of variance and test accuracy by the four definitions; a mark is a run of plain training."
     return Picture(figures.correlations(rows, DEFINITIONS), caption, alt, "fig-3-coefficients")
@@ -136,4 +136,4 @@ def _table(frame, where, name):
 def _span(r):
     if r.empty:
         return "too few points"
-    return f"{r.mean():+.2f}" + (f" ({r.min():+.2f} to {r.max():+.2f})" if len(r) > 1 else "")
+    return f"{r.mean():+z.2f}" + (f" ({r.min():+z.2f} to {r.max():+z.2f})" if len(r) > 1 else "")

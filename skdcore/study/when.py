@@ -119,8 +119,8 @@ def prediction(experiment, found):
             without.setdefault(" or ".join(one.lacking), []).append(f"`{one.method}`")
             continue
         row = {"method": f"`{one.method}`", "from the regimes": one.regimes}
-        row |= {"predicted": f"{one.low:+.2f} to {one.high:+.2f}"}
-        rows.append(row | {"the paper prints": "" if pandas.isna(one.paper) else f"{one.paper:+.2f}"})
+        row |= {"predicted": f"{one.low:+z.2f} to {one.high:+z.2f}"}
+        rows.append(row | {"the paper prints": "" if pandas.isna(one.paper) else f"{one.paper:+z.2f}"})
     blocks = [f"The gap of `{TARGET}` at the paper's scale is taken to be at most {limit:.2f} points."]
     if rows:
         caption = f"Predicted gains over vanilla at the paper's scale, {TARGET}, in percentage points."
