@@ -53,7 +53,7 @@ def augmented(name, root):
     seen = train.view(torch.zeros(EPOCHS, dtype=torch.int64))
     low, high = seen.amin(), seen.amax()
     pixels = (255 * (seen - low) / (high - low)).to(torch.uint8)
-    caption = "A training image of CIFAR-100, padded, cropped and mirrored at random, as a network sees it in four epochs."
+    caption = "A training image of CIFAR-100 in four epochs: padded, cropped and mirrored at random."
     return views(pixels, [f"epoch {epoch}" for epoch in range(1, EPOCHS + 1)], name, caption)
 
 
