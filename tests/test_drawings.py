@@ -219,8 +219,8 @@ def test_exits_are_kept_beside_the_weights_if_the_method_trains_them(drawing, tm
 def test_differences_are_those_of_the_linear_model():
     values = {"vanilla": {0: 1.0, 1: 2.0, 2: 3.5}, "drg": {0: 1.5, 1: 2.4, 2: 4.0}, "dsr": {0: 9.0, 1: 9.0}}
     frame = metrics.differences(values).set_index("method")
-    (interval,), _ = intervals(fit(values), [over("drg", ["vanilla"])])
-    assert frame.loc["drg", ["difference", "low", "high"]].tolist() == list(interval)
+    found, _ = intervals(fit(values), {"drg": over("drg", ["vanilla"])})
+    assert frame.loc["drg", ["difference", "low", "high"]].tolist() == list(found["drg"])
     assert frame.loc["dsr", "difference"] == 9 - 1.5 and np.isnan(frame.loc["dsr", "low"])
     assert np.isnan(frame.loc["vanilla", "difference"])
     assert metrics.judge(metrics.of_method(values, "drg")) == "higher"

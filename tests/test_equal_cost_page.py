@@ -120,7 +120,7 @@ def test_the_front_are_the_rows_of_the_model_that_nothing_cheaper_beats(ran):
     assert not frame.loc["drg", ["inside", "front"]].any(), "one seed"
     assert frame.loc["vanilla", "accuracy"] == pytest.approx(sum(VANILLA) / 3)
     drawn = ["ls", "dlb", "byot", longer, f"ls, {LONGER} epochs"]
-    family, expected = one.intervals([over(name, ["vanilla"]) for name in drawn])
-    for name, interval in zip(drawn, family, strict=True):
+    family, expected = one.intervals({name: over(name, ["vanilla"]) for name in drawn})
+    for name, interval in family.items():
         assert tuple(frame.loc[name, ["accuracy", "low", "high"]] - sum(VANILLA) / 3) == pytest.approx(interval)
     assert c == pytest.approx(expected) and c > one.gains[1], "the longer runs are of the family"

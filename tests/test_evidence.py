@@ -23,8 +23,7 @@ def test_a_gain_is_that_of_one_model_over_every_row_of_all_experiments(ran):
     rows = {"vanilla": VANILLA, "drg": DRG, "drg(alpha=0)": [78.0, 78.1, 78.6], "drg(k=1)+dsr": [77.9, 78.2, 78.0]}
     (one,) = of_regime(regime("paper"), ran(**rows))
     model = fit({method: by_seed(values) for method, values in rows.items()})
-    expected, c = statistics.intervals(model, [over(method, ["vanilla"]) for method in sorted(rows)[:-1]])
-    assert one.gains == (dict(zip(sorted(rows)[:-1], expected, strict=True)), c)
+    assert one.gains == statistics.intervals(model, {method: over(method, ["vanilla"]) for method in sorted(rows)[:-1]})
 
 
 def test_one_gain_has_one_interval_in_all_experiments(ran):
@@ -72,8 +71,8 @@ def test_intervals_of_several_networks_hold_together_by_bonferroni(ran):
     ran(model="resnet50", drg=DRG)
     first, second = of_regime(regime("paper"), ran(dataset="tinyimagenet", vanilla=VANILLA, drg=DRG))[:2]
     assert {one.networks for one in (first, second)} == {3}
-    expected, c = statistics.intervals(alone.model, [over("drg", ["vanilla"])], bonferroni(3))
-    assert first.gains == ({"drg": expected[0]}, c) and c > alone.gains[1]
+    assert first.gains == statistics.intervals(alone.model, {"drg": over("drg", ["vanilla"])}, bonferroni(3))
+    assert first.gains[1] > alone.gains[1]
 
 
 def test_the_papers_numbers_stand_beside_its_own_images_only(ran):
@@ -139,6 +138,6 @@ def test_a_longer_run_of_vanilla_is_a_row_of_the_model_and_no_row_of_a_table(ran
     (name,) = one.longer
     assert name == f"vanilla, {round(120 * cost('resnet10_w16', 'dlb'))} epochs" and name in one.model.estimates
     assert set(one.gains[0]) == {"dlb"}, "the family of the tables has the usual epochs"
-    (left,), _ = one.intervals([over("dlb", [name])])
-    assert left.estimate == pytest.approx((33.0 + 33.6 + 33.1 - 32.0 - 32.4 - 32.3) / 3)
+    left, _ = one.intervals({"left": over("dlb", [name])})
+    assert left["left"].estimate == pytest.approx((33.0 + 33.6 + 33.1 - 32.0 - 32.4 - 32.3) / 3)
     assert name not in set(one.compare(experiment("table_1"))["method"])

@@ -138,7 +138,7 @@ def test_calibration_is_the_difference_at_the_same_seeds_with_the_interval_of_th
     found = {row["what"]: row for row in rows("confidence", results) if row["regime"] == "tenth"}
     drg = found["ECE of `drg` minus that of `vanilla`"]
     by_seed = {method: dict(enumerate(values)) for method, values in ece.items()}
-    ((expected,), _) = intervals(fit(by_seed), [over("drg", ["vanilla"])], bonferroni(4))
+    expected = intervals(fit(by_seed), {"drg": over("drg", ["vanilla"])}, bonferroni(4))[0]["drg"]
     assert drg["estimate"] == pytest.approx(mean(a - b for a, b in zip(ece["drg"], ece["vanilla"], strict=True)))
     assert (drg["estimate"], drg["low"], drg["high"]) == pytest.approx(expected)
     assert (drg["n"], drg["verdict"]) == (3, "holds in tenth")
@@ -181,8 +181,8 @@ def test_a_metric_of_a_figure_is_compared_in_the_regime_of_its_drawing(tmp_path,
     drawings.write(file, drawings.Drawing(about, weights, arrays))
     found = rows(name, tmp_path)
     own = [row for row in found if row["regime"] == "tenth"]
-    family = [over(claim.of[0], [rival]) for rival in claim.against]
-    for row, interval in zip(own, intervals(fit(values), family)[0], strict=True):
+    family = {rival: over(claim.of[0], [rival]) for rival in claim.against}
+    for row, interval in zip(own, intervals(fit(values), family)[0].values(), strict=True):
         assert (row["n"], row["estimate"], row["low"], row["high"]) == pytest.approx((3, *interval))
         assert row["verdict"] == expected
     assert {row["verdict"] for row in found if row["regime"] != "tenth"} == {"not yet run"}

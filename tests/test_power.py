@@ -30,8 +30,8 @@ def test_power_is_how_often_the_interval_of_a_simulated_study_leaves_out_zero(di
         seeds = rng.normal(0, 3, size=3)
         means = {"vanilla": 50, "a": 50 + difference, "b": 47, "c": 51}
         study = {name: dict(enumerate(mean + seeds + rng.normal(0, 0.5, 3))) for name, mean in means.items()}
-        found, _ = intervals(fit(study), [over(method, ["vanilla"]) for method in methods])
-        shown += found[0].low > 0 or found[0].high < 0
+        found, _ = intervals(fit(study), {method: over(method, ["vanilla"]) for method in methods})
+        shown += found["a"].low > 0 or found["a"].high < 0
     expected = power(difference, 0.5, 3, 3)
     assert abs(shown / studies - expected) < 4 * np.sqrt(expected * (1 - expected) / studies)
 
@@ -41,8 +41,8 @@ def test_without_a_difference_a_family_is_wrong_in_5_percent_of_simulated_studie
     for _ in range(studies):
         seeds = rng.normal(0, 3, size=3)
         study = {name: dict(enumerate(50 + seeds + rng.normal(0, 0.5, 3))) for name in ["vanilla", *methods]}
-        found, _ = intervals(fit(study), [over(method, ["vanilla"]) for method in methods])
-        wrong += any(one.low > 0 or one.high < 0 for one in found)
+        found, _ = intervals(fit(study), {method: over(method, ["vanilla"]) for method in methods})
+        wrong += any(one.low > 0 or one.high < 0 for one in found.values())
     assert abs(wrong / studies - 0.05) < 3 * np.sqrt(0.05 * 0.95 / studies)
 
 

@@ -17,7 +17,6 @@ from skdcore.study.statistics import (
     bonferroni,
     critical,
     fit,
-    intervals,
     over,
     pairs,
     unequal,
@@ -37,6 +36,13 @@ def table(names=NAMES, seeds=range(5), without=(), sd=0.4):
         name: {seed: y for seed, y in zip(seeds, row, strict=True) if (name, seed) not in without}
         for name, row in zip(names, drawn, strict=True)
     }
+
+
+def intervals(model, contrasts, level=LEVEL):
+    """The intervals of a list of contrasts, and their c."""
+    found, c = statistics.intervals(model, dict(enumerate(contrasts)), level)
+    assert list(found) == list(range(len(contrasts)))
+    return list(found.values()), c
 
 
 def gains(names, baseline="vanilla"):

@@ -188,14 +188,13 @@ def _intervals(comparisons, evidence):
     """
     estimates = evidence.model.estimates if evidence.model else {}
     inside = [one for one in comparisons if estimates.keys() >= {one.better, *one.rivals}]
-    contrasts = [contrast for one in inside if not one.is_gain for contrast in one.contrasts]
-    found, c = evidence.intervals(contrasts)
-    left, gains = iter(found), evidence.gains[0]
-    known = {
-        str(one): one.from_gains(gains) if one.is_gain else against_the_best([next(left) for _ in one.contrasts])
-        for one in inside
-    }
-    return known, len(contrasts), c
+    family = {(str(one), i): it for one in inside if not one.is_gain for i, it in enumerate(one.contrasts)}
+    found, c = evidence.intervals(family)
+    gains, known = evidence.gains[0], {}
+    for one in inside:
+        own = [interval for (name, _), interval in found.items() if name == str(one)]
+        known[str(one)] = one.from_gains(gains) if one.is_gain else against_the_best(own)
+    return known, len(family), c
 
 
 def _verdict(claim, regime, row):

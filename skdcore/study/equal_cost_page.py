@@ -64,8 +64,7 @@ def at_equal_cost(evidence, epochs, methods):
             rows.append({"method": method, "epochs": more, "rival": rival, "n": few.n, "few": few})
             if evidence.model and evidence.model.estimates.keys() >= {method, rival}:
                 contrasts[method, rival] = over(method, [rival])
-    found, c = evidence.intervals(list(contrasts.values()))
-    known = dict(zip(contrasts, found, strict=True))
+    known, c = evidence.intervals(contrasts)
     rows = [one | judged(known.get((one["method"], one["rival"])), one.pop("few")) for one in rows]
     return pandas.DataFrame(rows), c
 
@@ -85,8 +84,8 @@ def points(evidence, epochs):
     few = {name: pairs(evidence.accuracies[name], vanilla) for name in runs}
     drawn = [name for name, run in runs.items() if few[name].n and run["method"] in known]
     compared = [name for name in drawn if name in inside and name != BASELINE]
-    found, c = evidence.intervals([over(name, [BASELINE]) for name in compared])
-    gains, rows = dict(zip(compared, found, strict=True)), []
+    gains, c = evidence.intervals({name: over(name, [BASELINE]) for name in compared})
+    rows = []
     for name in drawn:
         gain, low, high = (judged(gains.get(name), few[name])[key] for key in ("gain", "low", "high"))
         price = known[runs[name]["method"]] * runs[name]["epochs"] / epochs

@@ -64,8 +64,7 @@ class Evidence:
         """The family of all rows against vanilla: {method: Interval}, and its c; empty without a model of vanilla."""
         rows = self.model.estimates if self.model and BASELINE in self.model.estimates else ()
         methods = [method for method in rows if method != BASELINE and method not in self.longer]
-        intervals, c = self.intervals([over(method, [BASELINE]) for method in methods])
-        return dict(zip(methods, intervals, strict=True)), c
+        return self.intervals({method: over(method, [BASELINE]) for method in methods})
 
     def compare(self, experiment):
         """A row for each method of an experiment: n, mean and sd, the gain over vanilla and its verdict, the paper's.

@@ -116,10 +116,7 @@ def _drawn(claim, figure, metric, results):
 
 def _differences(claim, words, values, level):
     """A row for each difference that a claim asks for, of {method: {seed: value}}; the intervals are simultaneous."""
-    contrasts, known = _family(claim, values), {}
-    if contrasts:
-        found, _ = statistics.intervals(statistics.fit(values), list(contrasts.values()), level)
-        known = dict(zip(contrasts, found, strict=True))
+    known, _ = statistics.intervals(statistics.fit(values), _family(claim, values), level)
     for method, rival in ((method, rival) for method in claim.of for rival in claim.against):
         few = pairs(values.get(method, {}), values.get(rival, {}))
         judgement = judged(known.get((method, rival)), few)

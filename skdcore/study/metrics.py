@@ -23,11 +23,8 @@ def differences(values, baseline=BASELINE):
     simultaneously.
     """
     model = fit(values)
-    rivals = [method for method in model.estimates if method != baseline] if model else []
-    found = {}
-    if model and baseline in model.estimates:
-        intervals, _ = statistics.intervals(model, [over(one, [baseline]) for one in rivals])
-        found = dict(zip(rivals, intervals, strict=True))
+    compared = model.estimates if model and baseline in model.estimates else ()
+    found, _ = statistics.intervals(model, {one: over(one, [baseline]) for one in compared if one != baseline})
     rows = []
     for method, by_seed in values.items():
         series = pandas.Series(by_seed, dtype=float)

@@ -129,21 +129,21 @@ def over(method, rivals):
 
 
 def intervals(model, contrasts, level=LEVEL):
-    """An `Interval` for each contrast {method: coefficient}, and the c that makes `level` hold for all of them at once.
+    """{key: Interval} of contrasts {key: {method: coefficient}}, and the c that makes `level` hold for all at once.
 
     Each is difference -+ c s sqrt(l' (X'X)^- l).  Contrasts may repeat or determine each other; of none, c is NaN.
     Raises ValueError for a method that is not in the model, for coefficients that are all 0 or do not sum to 0, and
     for methods that no chain of common seeds connects.
     """
     if not contrasts:
-        return [], math.nan
-    rows = np.array([_row(model, contrast) for contrast in contrasts])
+        return {}, math.nan
+    rows = np.array([_row(model, contrast) for contrast in contrasts.values()])
     factor = rows @ model.factor
     c = critical(factor, model.df, level)
     estimates = rows @ list(model.estimates.values())
     widths = c * model.s * np.linalg.norm(factor, axis=1)
-    ends = zip(estimates.tolist(), (estimates - widths).tolist(), (estimates + widths).tolist(), strict=True)
-    return [Interval(*one) for one in ends], c
+    ends = zip(contrasts, estimates.tolist(), (estimates - widths).tolist(), (estimates + widths).tolist(), strict=True)
+    return {key: Interval(*one) for key, *one in ends}, c
 
 
 def _row(model, contrast):
