@@ -60,16 +60,22 @@ def _stepped(steps, model, method, classes, side, images, batch):
             view=lambda index: torch.empty(len(index), 3, side, side),
             partners=torch.empty_like,
         )
-        index, net = torch.arange(batch), network(model, classes, side)
-        taught_by = {name: network(model, classes, side) for name in teachers(method)}
+        index, net = torch.arange(batch), _on_meta(model, classes, side)
+        taught_by = dict.fromkeys(teachers(method), net)  # its forwards have no gradient
         forwards, memories, losses = [], {}, build(method)  # forwards: for each one, whether it has a gradient
-        for each in (net, *taught_by.values()):
-            each.blocks[0].register_forward_hook(lambda *_: forwards.append(torch.is_grad_enabled()))
+        counter = net.blocks[0].register_forward_hook(lambda *_: forwards.append(torch.is_grad_enabled()))
         for _ in range(steps):
             forwards.clear()
             step = Step(net=net, data=data, index=index, epoch=0, epochs=2, memories=memories, teachers=taught_by)
             loss = sum(losses(step).values())
+        counter.remove()
         return net, forwards, memories, _leaves(loss)
+
+
+@cache
+def _on_meta(model, classes, side):
+    with torch.device("meta"):
+        return network(model, classes, side)
 
 
 def _leaves(loss):
@@ -95,8 +101,7 @@ def sizes(classes=100, side=32):
     """A pandas table of each network: parameters and multiply-adds for one image, of it and of its three ACs."""
     rows = {}
     for name in MODELS:
-        with torch.device("meta"):
-            net = network(name, classes, side).eval()
+        net = _on_meta(name, classes, side)
         features = net.features(torch.empty(1, 3, side, side, device="meta"))
         row = {
             "parameters": _count(net.base),
