@@ -66,7 +66,7 @@ def test_without_an_interval_no_claim_of_accuracy_has_a_verdict(ran, rows):
 
 def test_the_summary_is_that_of_the_nearest_regime_with_a_verdict_and_of_all_other_kinds(ran):
     text = claims_page.summary(assess(ran("full", vanilla=VANILLA, drg=DRG, dsr=[75.0, 75.1, 75.4])))
-    assert text.startswith(f"**The paper's claims in the regime `full`** ({regime('full').text}). Verdicts on 22")
+    assert text.startswith(f"**The paper's claims in the regime `full`** ({regime('full').text}). Verdicts on their 22")
     assert "holds in full (1: [`drg`](#claim-drg)), fails in full (1: [`dsr`](#claim-dsr))" in text
     assert "not yet run (20)" in text
     assert "by verdict: [`falling-variance`](#claim-falling-variance): holds in full (2), fails in full (2); " in text

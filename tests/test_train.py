@@ -541,7 +541,7 @@ def test_a_budget_holds_while_a_run_waits_for_another_worker(tmp_path, python):
     file = records.path(tmp_path, run.settings())
     asked = ["--dataset", run.dataset, "--model", run.model, "--method", "vanilla", "--epochs", "1"]
     with records.lock(file):
-        waiting = python("-m", "skdcore", "train", *asked, "--device", "cpu", "--results", tmp_path, "--budget", "5s")
+        waiting = python("-m", "skdcore", "train", *asked, "--device", "cpu", "--results", tmp_path, "--budget", "8s")
         try:
             _, err = waiting.communicate(timeout=90)
         except subprocess.TimeoutExpired:
