@@ -213,7 +213,8 @@ def sweep_command(chosen):
     if chosen.scheduler:  # a cluster's machines are not known here, but it is for GPUs that one has a cluster
         device, machine = known(chosen.device or "cuda"), None
     else:
-        device, machine = usable(chosen.device), hardware(usable(chosen.device))
+        device = usable(chosen.device)
+        machine = hardware(device)
     table = plan(dict.fromkeys(chosen_runs, ""), chosen.results, device, machine).drop(columns="round")
     if chosen.dry_run:
         print(shown(table, chosen.workers or slots(chosen.device)))

@@ -53,7 +53,7 @@ class Pyramid(nn.Module):
         maps = down[:1]
         for level, layer in enumerate(self.up, start=1):
             own = [lateral[level]] if level == len(self.up) else [lateral[level], down[level]]
-            maps.append(layer(*own, F.max_pool2d(maps[-1], maps[-1].shape[-1] // sides[level][-1])))
+            maps.append(layer(*own, F.adaptive_max_pool2d(maps[-1], sides[level])))
         return maps, self.linear(maps[-1].mean(dim=(2, 3)))
 
 

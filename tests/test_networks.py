@@ -146,3 +146,11 @@ def test_a_network_that_is_not_known_or_has_one_class_is_refused():
         network("resnet34", 10)
     with pytest.raises(ValueError, match="at least 2"):
         network("densenet121", 1)
+
+
+@pytest.mark.parametrize("sides", [(16, 8, 4, 2), (60, 30, 15, 8), (60, 30, 15, 7)])
+def test_the_pyramids_maps_have_the_sides_of_the_blocks_odd_ones_too(sides):
+    widths = 4, 8, 16, 32
+    features = [torch.randn(2, width, side, side) for width, side in zip(widths, sides, strict=True)]
+    maps, z = Pyramid(widths, 10)(features)
+    assert [one.shape[-1] for one in maps] == list(sides) and z.shape == (2, 10)

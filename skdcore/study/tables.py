@@ -86,8 +86,9 @@ def step_costs(record, name):
     frame["over vanilla"] = steps["over vanilla"].map("{:.2f}".format)
     quartiles = steps[["first quartile", "third quartile"]].values
     frame["quartiles"] = [f"{low:.2f}–{high:.2f}" for low, high in quartiles]
-    names = [f"`{method}`{row.removeprefix(method)}" for row, method in zip(steps.index, methods, strict=True)]
-    frame.insert(0, "method", [bench.USUAL if name == f"`{bench.USUAL}`" else name for name in names])
+    rows = zip(steps.index, methods, strict=True)
+    names = [row if row == bench.USUAL else f"`{method}`{row.removeprefix(method)}" for row, method in rows]
+    frame.insert(0, "method", names)
     text = f"{record['model']}, batch 128, 100 classes; the state is in numbers kept, for 50,000 images"
     return Table(frame, f"What a step costs: {text}. {_timed(record)}", name)
 
