@@ -65,6 +65,7 @@ def test_a_page_offers_its_notebook_without_outputs(site):
 
 def test_the_site_is_small(site):
     assert sum(file.stat().st_size for file in site.rglob("*") if file.is_file()) < WHOLE
+    assert not list(site.rglob("*.map"))
 
 
 def test_equations_carry_the_papers_numbers(site):

@@ -13,7 +13,8 @@ from skdcore.study.links import claim
 VANILLA, DRG = [77.0, 77.2, 77.4], [79.0, 79.3, 79.3]
 OTHERS = {"ls": [77.1, 77.3, 77.4], "byot": [77.3, 77.4, 77.7], "dlb": [78.0, 78.3, 78.4]}
 IDS = [claim.id for claim in claims()]
-CALIBRATIONS = 3 * 4 * (6 + 5)  # methods, metrics, networks: one of each small regime and the paper's five
+NETWORKS = 7 + 5  # one of each small regime, and the paper's five
+CALIBRATIONS = 3 * 4 * NETWORKS  # methods, metrics
 
 
 def test_a_tab_has_the_comparisons_that_ran_and_counts_the_others(ran):
@@ -23,7 +24,7 @@ def test_a_tab_has_the_comparisons_that_ran_and_counts_the_others(ran):
     assert full.frame[["claim", "network", "n", "verdict"]].values.tolist() == [
         ["`drg`", "resnet10_w16", "3", "holds in full"]
     ]
-    assert full.caption.endswith("Of 29 comparisons 28 are not yet run.") and "second family" not in said
+    assert full.caption.endswith("Of 30 comparisons 29 are not yet run.") and "second family" not in said
     ((_, verdict, _, _, paper, ours, n),) = tenth.frame.values.tolist()
     assert (paper, ours, n, verdict) == ("says +0.39 to +0.71", "+1.00 over 70.00", "1", "n < 3")
     assert tabs.after == "Not yet run: `fifth`, `tenth-wide`, `paper`."
@@ -47,14 +48,14 @@ def test_what_is_not_accuracy_has_a_tab_for_each_kind_that_was_measured_and_a_se
     (table,) = page.tabs["correlation"]
     assert table.frame["ours"].tolist()[0] == "-1.00", "the variance of logits falls"
     assert table.frame["verdict"].tolist() == ["holds in full"] * 2 + ["fails in full"] * 2
-    assert table.caption.endswith(f"Of {4 * 11} comparisons {4 * 10} have no record yet.")
+    assert table.caption.endswith(f"Of {4 * NETWORKS} comparisons {4 * (NETWORKS - 1)} have no record yet.")
     (table,) = page.tabs["calibration"]
     assert table.caption.endswith(f"Of {CALIBRATIONS} comparisons {CALIBRATIONS - 2} have no record yet.")
     (table,) = page.tabs["storage"]
     assert "n" not in table.frame and table.frame["ours"][2] == "×1.03", "a count has neither n nor a spread"
     assert page.after == (
-        "26 comparisons of time, none measured yet. 22 comparisons of separation, none measured yet. "
-        "11 comparisons of attention, none measured yet."
+        f"26 comparisons of time, none measured yet. {2 * NETWORKS} comparisons of separation, none measured yet. "
+        f"{NETWORKS} comparisons of attention, none measured yet."
     )
 
 
@@ -66,9 +67,9 @@ def test_without_an_interval_no_claim_of_accuracy_has_a_verdict(ran, rows):
 
 def test_the_summary_is_that_of_the_nearest_regime_with_a_verdict_and_of_all_other_kinds(ran):
     text = claims_page.summary(assess(ran("full", vanilla=VANILLA, drg=DRG, dsr=[75.0, 75.1, 75.4])))
-    assert text.startswith(f"**The paper's claims in the regime `full`** ({regime('full').text}). Verdicts on their 22")
+    assert text.startswith(f"**The paper's claims in the regime `full`** ({regime('full').text}). Verdicts on their 23")
     assert "holds in full (1: [`drg`](#claim-drg)), fails in full (1: [`dsr`](#claim-dsr))" in text
-    assert "not yet run (20)" in text
+    assert "not yet run (21)" in text
     assert "by verdict: [`falling-variance`](#claim-falling-variance): holds in full (2), fails in full (2); " in text
 
 
@@ -91,9 +92,15 @@ def test_the_committed_page_shows_every_claim_and_the_verdicts_of_the_committed_
 
 def test_claims_are_retold_with_their_verdicts_and_a_link(ran):
     found = assess(ran("full", vanilla=VANILLA, drg=DRG, **OTHERS))
-    told = claims_page.retold(found, "drg", "boundary", "label-smoothing").splitlines()
-    assert told[0] == "- DRG improves on plain training, on every network. [`drg`](#claim-drg): holds in full (1)."
-    assert told[1].endswith("[`boundary`](#claim-boundary): not yet run (22).")
+    told = claims_page.retold(found, "drg", "boundary", "label-smoothing", "byot-hours").splitlines()
+    drg = next(claim for claim in found["claims"] if claim["id"] == "drg")
+    missing = len(drg["verdicts"]) - 1
+    assert told[0] == (
+        f"- DRG improves on plain training, on every network. The paper's own numbers: {drg['computed']}. "
+        f"[`drg`](#claim-drg): holds in full (1), not yet run ({missing})."
+    )
+    assert told[1].endswith(f"[`boundary`](#claim-boundary): not yet run ({2 * NETWORKS}).")
+    assert f"The paper's own numbers: ×{5 / 3.48:.2f}. [`byot-hours`](#claim-byot-hours): not yet" in told[3]
     assert (
         told[2].startswith("- This study asks: Is DSR") and "[`label-smoothing`](#claim-label-smoothing): " in told[2]
     )

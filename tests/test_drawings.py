@@ -1,5 +1,6 @@
 """Figures 5, 8 and 9: what is measured on a network, and the file that keeps it."""
 
+from base64 import b64decode
 from itertools import pairwise
 
 import numpy as np
@@ -252,7 +253,9 @@ def test_pages_and_pictures_are_made_of_a_drawing(figure, drawing):
     }
     for draw in draws[figure]:
         assert draw([], "fig") is None
-        made = draw(drawn[:1], "fig")
+        tabs = draw(drawn[:1], "fig").tabs
+        ((made,),) = tabs.values()
+        assert list(tabs) == [drawn[0].title] and made.name == f"fig-{drawn[0].label}"
         assert len(made.svg) < 300_000 and "seed" in made.caption and drawn[0].title in made.alt
         metric = {"ranked": "p_true", "reliability": "ece", "attention": "insertion", "embedding": "silhouette"}
         value = drawn[0].values(metric[draw.__name__])["vanilla"][0]
@@ -261,5 +264,13 @@ def test_pages_and_pictures_are_made_of_a_drawing(figure, drawing):
         assert pictures.embedding([drawn[1]], "fig") is None, "only seed 0 has coordinates"
     if figure is attention:
         images = attention.photographs(drawn[0].about["dataset"])
-        with_images = pictures.attention(drawn[:1], "fig", images)
+        ((with_images,),) = pictures.attention(drawn[:1], "fig", images).tabs.values()
         assert "images" in with_images.caption and len(with_images.svg) > len(made.svg)
+
+
+def test_no_picture_of_the_committed_drawings_is_large():
+    draws = (pictures.ranked, confidence), (pictures.reliability, confidence), (pictures.attention, attention)
+    for draw, figure in (*draws, (pictures.embedding, features)):
+        tabs = draw(drawings.committed(figure), "fig").tabs
+        assert len(tabs) == len(drawings.committed(figure))
+        assert all(len(b64decode(one.svg.partition(",")[2])) < 300_000 for (one,) in tabs.values())

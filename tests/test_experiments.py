@@ -38,7 +38,7 @@ def read_all():
 
 def test_the_papers_regime_is_the_last_and_has_no_data_or_networks_of_its_own():
     *others, last = regimes().values()
-    assert [one.id for one in others] == ["miniature", "cub", "caltech", "full", "fifth", "tenth", "tenth-wide"]
+    assert [one.id for one in others] == ["miniature", "dogs", "cub", "caltech", "full", "fifth", "tenth", "tenth-wide"]
     assert (last.id, last.dataset, last.models, last.epochs) == ("paper", None, None, 200)
     assert all(one.dataset and one.models for one in others)
 
@@ -144,7 +144,7 @@ def test_a_fault_is_named_with_its_line(written, part, by, key, starts):
 @pytest.mark.parametrize(
     ("part", "by", "match"),
     [
-        ("  full:", "  miniature:", r"line 32: the key 'miniature' is there twice"),
+        ("  full:", "  miniature:", r"line 39: the key 'miniature' is there twice"),
         ("regimes:\n", "regimes: [\n", r"line \d+: .*expected"),
         ("regimes:\n", "regimes: !!python/name:os.system\n", r"line \d+: could not determine a constructor"),
         ("text: embedded", "text: \udcff", ".*can't decode byte 0xff"),

@@ -235,6 +235,15 @@ def test_labels_are_kept_with_the_classes(tmp_path, monkeypatch):
     assert predictions.labels("tinyimagenet") is None
 
 
+def test_a_folder_is_known_by_its_name_and_a_subset_by_its_data_set(tmp_path, monkeypatch, folder):
+    monkeypatch.setattr(predictions, "KEPT", tmp_path)
+    file = predictions.keep(f"folder:{folder}")
+    truth, classes = predictions.labels(f"folder:{folder.name}")
+    assert file == tmp_path / f"folder-{folder.name}.npz" and len(truth) == 6 and classes == ["a cat's", "dög+1"]
+    predictions.keep("glyphs").rename(tmp_path / "cifar100.npz")
+    assert predictions.labels("cifar100(n=50)")[1] == predictions.labels("cifar100")[1]
+
+
 def test_pages_made_again_are_left_alone_and_those_without_a_record_are_removed(ran, tmp_path_factory, book):
     results = ran("full", vanilla=[52.0], drg=[53.0])
     run_pages.make(book, results)

@@ -7,6 +7,8 @@ import pytest
 from skdcore import bench
 from skdcore.models import MODELS
 from skdcore.study import time_and_storage
+from skdcore.study.assessment import assess
+from skdcore.study.claims_page import retold
 from skdcore.study.costs import stored
 from skdcore.study.time_and_storage import METHODS, TimeAndStorage, finding, times
 
@@ -41,8 +43,7 @@ def test_a_network_has_a_row_for_each_method_of_each_benchmark_and_nan_where_the
 
 
 def test_the_finding_has_shares_of_the_rivals_times_and_weights_and_names_what_is_missing(timed):
-    page = TimeAndStorage(timed("resnet18"))
-    text = finding(page)
+    text = finding(TimeAndStorage(results := timed("resnet18")))
     assert text.startswith(
         "**`drg+dsr` takes less time than its rivals in 2 of 2 comparisons, and less storage in 14 of 21"
     )
@@ -51,14 +52,16 @@ def test_the_finding_has_shares_of_the_rivals_times_and_weights_and_names_what_i
     over = [stored(name, "drg+dsr")["weights"] / stored(name, "dlb")["weights"] for name in MODELS]
     assert f"{min(over):.2f} to {max(over):.2f} times those of `dlb`, over {len(MODELS)} networks." in text
     assert "Times not yet measured: `resnet50`, `resnet101`," in text and "`resnet18`" not in text
-    assert "×0.70. Verdicts: fails on X 1 (2), not yet measured (8)." in text
+    told = retold(assess(results), "seventy-percent")
+    assert "×0.70. [`seventy-percent`](#claim-seventy-percent): fails on X 1 (2), not yet measured (8)." in told
 
 
 def test_without_a_benchmark_there_is_storage_and_no_time(tmp_path):
     page = TimeAndStorage(tmp_path)
     text = finding(page)
     assert "in 0 of 0 comparisons" in text and "The time of a step" not in text
-    assert "×1.44. Verdicts: not yet measured (1)." in text
+    told = retold(assess(tmp_path), "byot-hours")
+    assert told.endswith("×1.44. [`byot-hours`](#claim-byot-hours): not yet measured (1).")
     assert time_and_storage.picture(page).alt.startswith("Time over vanilla, across the networks: not yet measured.")
 
 

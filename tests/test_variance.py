@@ -36,7 +36,7 @@ def test_each_run_has_its_own_r(ran):
     (table,) = page.tabs["tenth"]
     assert table.frame.iloc[0].tolist()[:3] == ["`vanilla`", "2", "-1.00 (-1.00 to -1.00)"]
     assert table.frame.iloc[1].tolist()[:3] == ["`drg`", "1", "-1.00"]
-    assert page.after == "Not yet run: `miniature`, `cub`, `caltech`, `full`, `fifth`, `tenth-wide`, `paper`."
+    assert page.after == "Not yet run: `miniature`, `dogs`, `cub`, `caltech`, `full`, `fifth`, `tenth-wide`, `paper`."
 
 
 def test_every_regime_with_a_run_of_vanilla_is_shown_the_miniature_and_other_images_too(ran):
@@ -49,6 +49,7 @@ def test_every_regime_with_a_run_of_vanilla_is_shown_the_miniature_and_other_ima
         "paper, resnet18 on tinyimagenet",
     ]
     assert len({table.name for tables in page.tabs.values() for table in tables}) == 3
+    assert set(page.found["where"]) == {"paper, resnet18 on cifar100", "paper, resnet18 on tinyimagenet"}
     assert Variance(ran("full", drg=[50.0])).tabs.keys() == {"miniature", "paper"}, "no vanilla there"
 
 
@@ -60,17 +61,17 @@ def found(*rows, method="vanilla"):
 @pytest.mark.parametrize(
     ("rows", "head", "text"),
     [
-        ([], "Not known yet.", "No run of `vanilla` has 3 scored epochs."),
-        ([[math.nan] * 4], "Not known yet.", "No run of `vanilla` has 3 scored epochs."),
+        ([], "Not known yet.", "No run of `vanilla` on photographs has 3 scored epochs."),
+        ([[math.nan] * 4], "Not known yet.", "No run of `vanilla` on photographs has 3 scored epochs."),
         (
             [[0.9, 0.8, 0.7, 0.95]],
             "The opposite of what the paper says.",
-            "In the only run of plain training (`tenth`)",
+            "In the only run of plain training on photographs (`tenth`)",
         ),
         (
             [[0.9] * 4, [0.3] * 4],
             "The opposite of what the paper says.",
-            "In all 2 runs of plain training (`tenth`), the",
+            "In all 2 runs of plain training on photographs (`tenth`), the",
         ),
         ([[-0.9] * 4, [-0.3] * 4], "The sign is the paper's.", "Pearson's r is -0.90 to -0.30."),
         ([[-0.9, -0.8, 0.7, 0.6], [0.1] * 4], "The sign is not the same everywhere.", "is -0.90 to +0.70."),
@@ -106,7 +107,7 @@ def test_pictures_say_in_words_what_they_show(ran):
 
 def test_without_a_record_there_are_sentences_and_no_picture(tmp_path):
     page = Variance(tmp_path)
-    assert page._repr_markdown_().startswith("Not yet run: `miniature`, `cub`, `caltech`, `full`")
+    assert page._repr_markdown_().startswith("Not yet run: `miniature`, `dogs`, `cub`, `caltech`, `full`")
     assert finding(page.found).startswith("**Not")
     assert variance.curves(page.runs) is variance.coefficients(page.found) is None
     assert correlations({}).empty

@@ -73,14 +73,12 @@ def write(results):
 
 
 def read(results=RESULTS):
-    """What `write` has written there.  Raises FileNotFoundError, or ValueError for a file of another form."""
+    """What `write` has written there or, without the file, `assess` says.  Raises ValueError for another form."""
     file = Path(results, NAME)
     try:
         return FORM(json.loads(file.read_text()))
     except FileNotFoundError:
-        raise FileNotFoundError(
-            f"{file} is missing; python -m skdcore.study pages FOLDER --results writes it"
-        ) from None
+        return assess(results)
     except ValueError as error:
         raise ValueError(f"{file}: not an assessment of the claims: {error}") from None
 

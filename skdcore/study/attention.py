@@ -117,8 +117,10 @@ def finding(drawing):
 
 
 def shown(drawing):
-    """The finding and the table of a drawing."""
+    """The finding and the table of a drawing, and whether it has the AC's maps."""
     caption = f"Do the maps show what the networks use? {drawing.title}, {TESTED} test images: the area under the "
     caption += "probability of the predicted class while pixels are deleted or inserted in the map's order."
     values, beside = ({name: of(name) for name in COLUMNS} for of in (drawing.values, partial(of_classifiers, drawing)))
-    return [finding(drawing), metrics.table(values, COLUMNS, caption, f"tab-fig-8-{drawing.label}", beside)]
+    table = metrics.table(values, COLUMNS, caption, f"tab-fig-8-{drawing.label}", beside)
+    absent = "The AC has no map here, because its weights were not kept."
+    return [finding(drawing), table, *([] if any(beside.values()) else [absent])]

@@ -126,9 +126,9 @@ def retold(found, *names):
     chosen, frame, items = {claim["id"]: claim for claim in found["claims"]}, table_of(found), []
     for name in names:
         claim, own = chosen[name], frame[frame["claim"] == name]
-        known = own[~own["verdict"].isin(OPEN)]
-        verdicts = _counts(known if len(known) else own)
         text = claim["says"] or f"This study asks: {claim['asks']}"
+        text += f" The paper's own numbers: {claim['computed']}." if claim["computed"] else ""
+        verdicts = _counts(own.sort_values("verdict", key=lambda words: words.isin(OPEN), kind="stable"))
         items.append(f"- {text} {to_claim(name)}: {verdicts}.")
     return "\n".join(items)
 

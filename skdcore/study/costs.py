@@ -1,6 +1,6 @@
 """What a method and a network cost, counted instead of timed."""
 
-from functools import cache
+from functools import cache, partial
 from types import SimpleNamespace
 
 import pandas
@@ -74,8 +74,17 @@ def _stepped(steps, model, method, classes, side, images, batch):
 
 @cache
 def _on_meta(model, classes, side):
+    """A network of shapes alone.  Its batch norm only scales and shifts: torch's takes 20 times as long on meta."""
     with torch.device("meta"):
-        return network(model, classes, side)
+        net = network(model, classes, side)
+    for module in net.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.forward = partial(_scaled, module)
+    return net
+
+
+def _scaled(norm, x):
+    return torch.addcmul(norm.bias[:, None, None], x, norm.weight[:, None, None])
 
 
 def _leaves(loss):

@@ -107,7 +107,8 @@ def committed(figure, results=RESULTS):
 
 def page(figure, drawn, after=""):
     """What drawings show in words and tables, a tab each, and a text after them."""
-    return Tabs({one.title: figure.shown(one) for one in drawn}, after if drawn else "**Not yet run** on photographs.")
+    absent = [] if drawn else ["**Not yet run** on photographs."]
+    return Tabs({one.title: figure.shown(one) for one in drawn}, "\n\n".join([*absent, *filter(None, [after])]))
 
 
 def write(file, drawing):

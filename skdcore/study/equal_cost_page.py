@@ -97,9 +97,10 @@ def points(evidence, epochs):
 
 
 def _blocks(regime, one, name):
-    """What is shown of a network, and how many comparisons it is without because none of them ran."""
+    """What is shown of a network, and how many comparisons of rows that ran it is without because none of them ran."""
     here = one.dataset, one.network
-    methods = {run.method for run in every_run(regime) if (entry(run.dataset).name, run.model) == here}
+    rows = {run.method for run in every_run(regime) if (entry(run.dataset).name, run.model) == here}
+    methods = rows & one.runs.keys()
     known = known_costs(one.network, methods)
     frame, c = at_equal_cost(one, regime.epochs, [method for method, price in known.items() if price > THRESHOLD])
     shown = frame[frame["n"] > 0] if len(frame) else frame
@@ -110,7 +111,7 @@ def _blocks(regime, one, name):
     if left := len(frame) - len(shown):
         where = f"`{one.network}` on `{one.dataset}`"
         blocks.append(f"{MISSING.capitalize()}: {left} of {len(frame)} comparisons at equal cost, {where}.")
-    if without := ", ".join(f"`{method}`" for method in sorted(methods & one.runs.keys() - known.keys())):
+    if without := ", ".join(f"`{method}`" for method in sorted(methods - known.keys())):
         blocks.append(f"`study.yml` has no cost on `{one.network}` of {without}.")
     return blocks, 0
 

@@ -12,7 +12,7 @@ import pandas
 
 from skdcore.study import statistics
 from skdcore.study.equal_cost import longer, row
-from skdcore.study.experiments import BASELINE, CONTROLS, MISSING, RESULTS, every_run, found, serving
+from skdcore.study.experiments import BASELINE, CONTROLS, MISSING, RESULTS, every_run, experiments, found, serving
 from skdcore.study.statistics import MIN_SEEDS, bonferroni, fit, over, pairs, verdict
 
 FEW = f"n < {MIN_SEEDS}"
@@ -135,9 +135,12 @@ def of_regime(regime, results=RESULTS):
 
 
 def on(experiment, regime, results=RESULTS):
-    """The `Evidence` of a regime where a row of an experiment ran on its images and networks, beyond vanilla and ls."""
+    """The `Evidence` of a regime where an experiment's own rows ran, on its images and networks.
+
+    Its own are those that Table I lacks or, where it lacks none, those beyond vanilla and ls.
+    """
     dataset, networks = regime.dataset or experiment.dataset, regime.models or experiment.models
-    rows = experiment.rows.keys() - CONTROLS
+    rows = experiment.rows.keys() - experiments()["table_1"].rows.keys() or experiment.rows.keys() - CONTROLS
     return [
         one
         for one in of_regime(regime, results)

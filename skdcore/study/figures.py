@@ -148,8 +148,8 @@ def learning(runs):
         for at, (method, by_seed) in enumerate(by_method.items()):
             curves = [record["curve"] for record in by_seed.values()]
             mean = pandas.DataFrame([curve["test"] for curve in curves]).mean()
-            style = {"color": f"C{at % 10}", "linestyle": "-" if at < 10 else "--"}
-            axes.plot(curves[0]["scored"], mean, label=f"{method} (n = {len(curves)})", **style)
+            line = {"color": f"C{at % 10}", "linestyle": ("-", "--", ":", "-.")[at % 4]}
+            axes.plot(curves[0]["scored"], mean, label=f"{method} (n = {len(curves)})", **line)
         axes.set(title=title, xlabel="epoch", ylabel="test accuracy, %")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.legend(fontsize="small", frameon=False)

@@ -13,7 +13,7 @@ import pandas
 from skdcore import bench
 from skdcore.study import attention as attention_of_networks
 from skdcore.study import costs, features, statistics
-from skdcore.study.claims import claims, within
+from skdcore.study.claims import within
 from skdcore.study.drawings import committed
 from skdcore.study.evidence import FEW, judged, of_regime
 from skdcore.study.experiments import MISSING, RESULTS, deciding, experiment, regime
@@ -171,16 +171,3 @@ def _verdict(claim, row):
     if row["n"] == 0:
         return ""
     return FEW if pandas.isna(row["low"]) else claim.verdict(row["place"], row["low"], row["high"])
-
-
-def said(*names, results=RESULTS):
-    """What some of these claims say, the ratio that the paper prints, and the verdicts, as a list."""
-    chosen, items = {claim.id: claim for claim in claims()}, []
-    for claim in (chosen[name] for name in names):
-        verdicts = sorted((row["verdict"] for row in measured(claim, results)), key=OPEN.__contains__)
-        counts = ", ".join(
-            f"{word} ({count})" for word, count in pandas.Series(verdicts).value_counts(sort=False).items()
-        )
-        printed = f" The paper's numbers give {claim.computed()}." if claim.printed else ""
-        items.append(f"- `{claim.id}`: {claim.says}{printed} Verdicts: {counts}.")
-    return "\n".join(items)

@@ -9,7 +9,7 @@ from typing import Union, get_args, get_origin
 
 from IPython import get_ipython
 from IPython.display import Markdown
-from matplotlib import rcParams
+from matplotlib import rcParams, style
 from matplotlib.figure import Figure
 from matplotlib_inline.config import InlineBackend
 
@@ -47,12 +47,15 @@ def parameters(namespace):
 
 
 def _figures(shell):
-    """Figures are vectors, the same for the same records; their plain text says what they show."""
+    """Figures are vectors in colours that the colour-blind tell apart, the same for the same records.
+
+    Their plain text says what they show.
+    """
     backend = InlineBackend.instance(parent=shell)
     backend.shell = shell
     backend.figure_formats = {"svg"}
     backend.print_figure_kwargs = {"bbox_inches": "tight", "metadata": UNDATED}
-    rcParams.update(SALTED)
+    rcParams.update(SALTED | style.library["petroff10"])
     plain = shell.display_formatter.formatters["text/plain"]
     plain.for_type(Figure, lambda figure, printer, cycle: printer.text(described(figure)))
 

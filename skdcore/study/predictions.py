@@ -6,6 +6,7 @@ for each data set, in results/labels.
 
 from dataclasses import dataclass
 from math import isclose
+from pathlib import Path
 
 import numpy as np
 import pandas
@@ -24,17 +25,23 @@ def keep(dataset, root=None):
     """Keeps the test labels and the classes of a data set, and returns the file."""
     _, test = load(dataset, root)
     labels = test.labels.numpy().astype(np.min_scalar_type(len(test.classes)))
-    save_arrays({"labels": labels, "classes": np.array(test.classes)}, file := KEPT / f"{dataset}.npz")
+    save_arrays({"labels": labels, "classes": np.array(test.classes)}, file := _file(dataset))
     return file
 
 
 def labels(dataset):
-    """The test labels and the classes of a data set; None where they are not kept.  "cifar100(n=50)" has cifar100's."""
-    file = KEPT / f"{dataset.partition('(')[0]}.npz"
+    """The test labels and the classes of a data set; None where they are not kept."""
+    file = _file(dataset)
     if not file.exists():
         return None
     with np.load(file) as arrays:
         return arrays["labels"], arrays["classes"].tolist()
+
+
+def _file(dataset):
+    """Where the labels of a data set are kept.  "cifar100(n=50)" has cifar100's, a folder is known by its name."""
+    folder = dataset.startswith("folder:")
+    return KEPT / f"{f'folder-{Path(dataset[7:]).resolve().name}' if folder else dataset.partition('(')[0]}.npz"
 
 
 @dataclass

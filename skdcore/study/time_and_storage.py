@@ -13,11 +13,10 @@ from skdcore.models import MODELS
 from skdcore.study import costs, figures
 from skdcore.study.display import Picture, Table, Tabs, escaped
 from skdcore.study.experiments import BASELINE, RESULTS
-from skdcore.study.measured import UNMEASURED, said
+from skdcore.study.measured import UNMEASURED
 
 OURS, RIVALS = "drg+dsr", ("byot", "byot_journal", "dlb")
 METHODS = (BASELINE, *RIVALS, OURS)
-CLAIMS = "byot-hours", "seventy-percent", "dlb-on-small", "least-time", "least-storage", "storage-ratio"
 MB = 10**6
 
 
@@ -25,7 +24,7 @@ class TimeAndStorage(Tabs):
     """A table for each network, under tabs; the frames `times` and `sizes` are for the figure and the finding."""
 
     def __init__(self, results=RESULTS):
-        self.results, self.times, self.sizes = results, times(results), sizes()
+        self.times, self.sizes = times(results), sizes()
         super().__init__({network: [_table(network, self.times, self.sizes)] for network in MODELS})
 
 
@@ -60,7 +59,7 @@ def sizes():
 
 
 def finding(page):
-    """How often the paper's sum takes less time and storage than its rivals, its shares of theirs, and the verdicts."""
+    """How often the paper's sum takes less time and storage than its rivals, and its shares of theirs."""
     parts, timed = [], page.times.dropna(subset="over")
     for where, rows in timed.groupby("where", sort=False):
         over = rows.set_index("method")["over"]
@@ -77,8 +76,7 @@ def finding(page):
     return (
         f"**`{OURS}` takes less time than its rivals in {_won(page.times, 'over')} comparisons, and less storage in "
         f"{_won(page.sizes, 'weights')}.**{time} Its weights in training are {', '.join(shares)}, over {len(weights)} "
-        f"networks. Deployed, all methods have the weights of `{BASELINE}`.{absent}\n\nThe paper's claims:\n\n"
-        f"{said(*CLAIMS, results=page.results)}"
+        f"networks. Deployed, all methods have the weights of `{BASELINE}`.{absent}"
     )
 
 
