@@ -25,10 +25,11 @@ from skdcore.train import train
 KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": 2**30, "MALLOC_MMAP_THRESHOLD_": 2**25}
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), 1)
 METHOD = "distributed.worker.multiprocessing-method"
+FORKS = sys.platform == "linux"
 LOCAL = {  # Dask's settings for workers on this machine
     "distributed.nanny.pre-spawn-environ": KEEP_MEMORY | ONE_THREAD,
     "distributed.worker.profile.enabled": False,  # it looks at the training thread every 10 ms, which costs it 8 %
-    METHOD: "forkserver" if sys.platform == "linux" else "spawn",
+    METHOD: "forkserver" if FORKS else "spawn",
 }
 
 
@@ -64,7 +65,7 @@ def _prepared(runs, line, device, root, results):
     """What `prepare` gives; if a record is missing, what workers need is imported meanwhile, in another process."""
     device = usable(device)
     if not all(records.path(results, run.settings(device)).exists() for run in runs):
-        _preload()
+        preload()
     return prepare(runs, line, device, root, results)
 
 
@@ -228,11 +229,15 @@ def _client(scheduler, workers):
                 raise
 
 
-def _preload():
-    """Starts the process from which workers are forked; meanwhile it imports, once for all of them, what takes long."""
-    if LOCAL[METHOD] == "forkserver":
-        multiprocessing.set_forkserver_preload(["skdcore.preload"])
-        with environment(KEEP_MEMORY | ONE_THREAD), _no_sigint():  # what the workers get from it
+def preload(modules=("skdcore.preload",), variables=None):
+    """Starts the process from which workers are forked, unless it runs already, where this system has one.
+
+    Meanwhile it imports, once for all of them, `modules`, which take long; `variables` are further ones of its
+    environment.
+    """
+    if FORKS:
+        multiprocessing.set_forkserver_preload([*modules])
+        with environment(KEEP_MEMORY | ONE_THREAD | (variables or {})), _no_sigint():  # what the workers get from it
             forkserver.ensure_running()
 
 

@@ -10,12 +10,13 @@ from distributed import Client
 
 from skdcore.records import path, read
 from skdcore.study.experiments import ROOT, experiment
+from skdcore.study.kernels import MANAGED
 
 TEMPLATES = sorted((ROOT / "notebooks").glob("*.ipynb"))
-READERS = ("index", "claims", "equal_cost", "fig_3", "fig_4", "runs", "seeds", "when")  # they train nothing
-RETOLD = dict.fromkeys(
-    ("results", "discussion", "conclusion", "faults"), {"results": "results"}
-)  # from what is committed
+READERS = ("index", "equal_cost", "runs", "seeds", "when")  # they train nothing
+RETOLD = dict.fromkeys(  # from what is committed
+    ("results", "discussion", "conclusion", "faults", "claims", "fig_3", "fig_4"), {"results": "results"}
+)
 OTHERS = (
     RETOLD
     | dict.fromkeys(READERS, {})
@@ -45,7 +46,7 @@ def scheduler():
 
 
 def run(template, out, **given):
-    papermill.execute_notebook(template, out, parameters=given, cwd=out.parent, progress_bar=False)
+    papermill.execute_notebook(template, out, parameters=given, cwd=out.parent, progress_bar=False, **MANAGED)
     return nbformat.read(out, as_version=4)
 
 

@@ -19,7 +19,7 @@ from jupyter_core.utils import ensure_event_loop
 
 from skdcore.errors import Broken, unknown
 from skdcore.records import atomically
-from skdcore.study import assessment, install
+from skdcore.study import assessment, install, kernels
 from skdcore.study.experiments import ROOT, experiment, experiments
 from skdcore.sweep import ONE_THREAD, environment, sweep
 
@@ -66,6 +66,7 @@ class Page:
     def make(self):
         """Runs the notebook and writes the page, whole or not at all."""
         how = {"progress_bar": False, "extra_arguments": ["--log-level=CRITICAL"]}  # else it warns of TCP
+        how |= {} if self.name in TIMED else kernels.MANAGED
         with closing(ensure_event_loop()):  # this thread's, which papermill would leave open
             done = papermill.execute_notebook(self.template, None, self.given, cwd=self.root, **how)
         done.cells[:0] = install.cells(self.root)  # not run here
@@ -133,7 +134,9 @@ def make(folder, results=None, only=None, root=ROOT):
         assessment.write(results)
     results = results and os.path.relpath(results, root)
     pages = [Page(name, folder, results, root) for name in sorted(only or names)]
-    _train([page for page in pages if not page.is_current()])
+    if outdated := [page for page in pages if not page.is_current()]:
+        kernels.prepare()  # before the sweep's workers are, for whom less is imported
+        _train(outdated)
     failed = [page.name for page in pages if page.name in TIMED and not _report(page)]
     with environment(ONE_THREAD), ThreadPoolExecutor(AT_ONCE) as pool:  # so kernels side by side need not wait
         for stage in (DRAWN, names - TIMED - DRAWN):
