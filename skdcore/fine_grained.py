@@ -110,10 +110,13 @@ def _listed(file):
 
 
 def _fetch_stanford_dogs(new):
-    for url in STANFORD_DOGS.urls:
-        vision.torchvision.datasets.utils.download_and_extract_archive(url, new, Path(new, STANFORD_DOGS.folder))
+    to = Path(new, STANFORD_DOGS.folder)
+    for url, md5 in zip(STANFORD_DOGS.urls, DOGS_MD5, strict=True):
+        vision.torchvision.datasets.utils.download_and_extract_archive(url, new, to, md5=md5)
 
 
+# Of both archives, as several public repositories have them: Stanford publishes none.
+DOGS_MD5 = "1bb1f2a596ae7057f99d7d75860002ef", "edbb9f16854ec66506b5f09b583e0656"
 STANFORD_DOGS = Source(
     title="Stanford Dogs",
     folder="stanford_dogs",

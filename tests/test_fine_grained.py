@@ -364,7 +364,7 @@ def archives(root, tmp_path, monkeypatch):
 
     def download_url(url, root, filename=None, md5=None):
         name = filename or url.rpartition("/")[2]
-        assert (md5 is None) == (name in ("images.tar", "lists.tar")), "an archive whose MD5 is known is checked by it"
+        assert md5, "every archive is checked"
         Path(root).mkdir(parents=True, exist_ok=True)
         shutil.copy(made / name, Path(root) / name)
 
