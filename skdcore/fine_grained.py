@@ -115,7 +115,7 @@ def _fetch_stanford_dogs(new):
         vision.torchvision.datasets.utils.download_and_extract_archive(url, new, to, md5=md5)
 
 
-# Of both archives, as several public repositories have them: Stanford publishes none.
+# The MD5 sums that several public repositories give; Stanford publishes none.
 DOGS_MD5 = "1bb1f2a596ae7057f99d7d75860002ef", "edbb9f16854ec66506b5f09b583e0656"
 STANFORD_DOGS = Source(
     title="Stanford Dogs",

@@ -65,7 +65,7 @@ def _prepared(runs, line, device, root, results):
     """What `prepare` gives; if a record is missing, what workers need is imported meanwhile, in another process."""
     device = usable(device)
     if not all(records.path(results, run.settings(device)).exists() for run in runs):
-        preload()
+        preload("skdcore.preload")
     return prepare(runs, line, device, root, results)
 
 
@@ -229,15 +229,14 @@ def _client(scheduler, workers):
                 raise
 
 
-def preload(modules=("skdcore.preload",), variables=None):
-    """Starts the process from which workers are forked, unless it runs already, where this system has one.
+def preload(*modules, **variables):
+    """Starts the process that workers are forked from, on systems that fork, unless it already runs.
 
-    Meanwhile it imports, once for all of them, `modules`, which take long; `variables` are further ones of its
-    environment.
+    It imports `modules` in the background, once for all workers.  `variables` are added to its environment.
     """
     if FORKS:
         multiprocessing.set_forkserver_preload([*modules])
-        with environment(KEEP_MEMORY | ONE_THREAD | (variables or {})), _no_sigint():  # what the workers get from it
+        with environment(KEEP_MEMORY | ONE_THREAD | variables), _no_sigint():  # what the workers get from it
             forkserver.ensure_running()
 
 

@@ -93,6 +93,15 @@ def stop_after(monkeypatch):
     return stop_after
 
 
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory):
+    """A function that gives a folder of a name, not made yet, which all worker processes of this test run share."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    top = tmp_path_factory.getbasetemp().parent / f"shared-{run}" if run else tmp_path_factory.mktemp("shared")
+    top.mkdir(exist_ok=True)
+    return top.joinpath
+
+
 @pytest.fixture
 def ran(tmp_path):
     """Writes records of a regime, {method: accuracies of seeds 0, 1, ..}, and gives their folder.

@@ -57,9 +57,10 @@ def test_another_form_is_refused(change):
         ("regime", "n", "estimate", "low", "high", "baseline", "printed")
     )
     claim = dict.fromkeys(assessment.CLAIM["properties"], "")
-    assessment.FORM({"claims": [claim | {"verdicts": [row]}], "families": {}})
+    form = {"records": "", "families": {}}
+    assessment.FORM(form | {"claims": [claim | {"verdicts": [row]}]})
     with pytest.raises(fastjsonschema.JsonSchemaValueException):
-        assessment.FORM({"claims": [claim | {"verdicts": [row | change]}], "families": {}})
+        assessment.FORM(form | {"claims": [claim | {"verdicts": [row | change]}]})
 
 
 def test_what_was_written_is_read_and_another_file_is_refused(ran, monkeypatch):
@@ -70,6 +71,8 @@ def test_what_was_written_is_read_and_another_file_is_refused(ran, monkeypatch):
         patched.setattr(assessment, "assess", None)
         written = read(results)
     assert written == assess(results)
+    ran("full", dsr=DRG)
+    assert read(results) == assess(results) != written, "there are other records"
     (results / "claims.json").write_text("{}")
     with pytest.raises(ValueError, match="claims.json: not an assessment of the claims"):
         read(results)

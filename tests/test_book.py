@@ -2,7 +2,6 @@
 
 import functools
 import http.server
-import os
 import re
 import shutil
 import subprocess
@@ -28,17 +27,18 @@ FIRST_LOAD, WHOLE = 1_500_000, 12_000_000  # bytes
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory):
+def site(shared):
     """The committed pages, built as `jupyter-book build book/` does, with warnings as errors; once for all workers."""
-    folder = tmp_path_factory.getbasetemp().parent / f"book-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}"
-    with FileLock(f"{folder}.lock"):
+    folder, new = shared("book"), shared("unbuilt")
+    with FileLock(shared("book.lock")):
         if not folder.exists():
             for name in ("book", "skdcore"):
-                shutil.copytree(ROOT / name, folder / name)
-            shutil.copy(ROOT / "_config.yml", folder)
+                shutil.copytree(ROOT / name, new / name, dirs_exist_ok=True)
+            shutil.copy(ROOT / "_config.yml", new)
             command = [Path(sys.executable).with_name("jupyter-book"), "build", "book/", "-W", "-n", "--keep-going"]
-            built = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+            built = subprocess.run(command, cwd=new, capture_output=True, text=True)
             assert built.returncode == 0, built.stdout[-3000:] + built.stderr[-3000:]
+            new.rename(folder)
     return folder / "_build/html"
 
 

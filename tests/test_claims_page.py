@@ -96,11 +96,11 @@ def test_claims_are_retold_with_their_verdicts_and_a_link(ran):
     drg = next(claim for claim in found["claims"] if claim["id"] == "drg")
     missing = len(drg["verdicts"]) - 1
     assert told[0] == (
-        f"- DRG improves on plain training, on every network. The paper's own numbers: {drg['computed']}. "
+        f"- DRG improves on plain training, on every network. By the paper's own numbers: {drg['computed']}. "
         f"[`drg`](#claim-drg): holds in full (1), not yet run ({missing})."
     )
     assert told[1].endswith(f"[`boundary`](#claim-boundary): not yet run ({2 * NETWORKS}).")
-    assert f"The paper's own numbers: ×{5 / 3.48:.2f}. [`byot-hours`](#claim-byot-hours): not yet" in told[3]
+    assert f"By the paper's own numbers: ×{5 / 3.48:.2f}. [`byot-hours`](#claim-byot-hours): not yet" in told[3]
     assert (
         told[2].startswith("- This study asks: Is DSR") and "[`label-smoothing`](#claim-label-smoothing): " in told[2]
     )

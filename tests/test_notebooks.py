@@ -1,7 +1,6 @@
 """Every template runs through papermill at tiny parameters, is short, and refuses what it does not know."""
 
 import json
-import os
 
 import nbformat
 import papermill
@@ -29,12 +28,9 @@ pytestmark = pytest.mark.filterwarnings("default")  # nbclient, jupyter_client a
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory):
+def kept(shared):
     """One results folder for all test processes, so that a run that is in several tables is trained once."""
-    session = os.environ.get("PYTEST_XDIST_TESTRUNUID")
-    if not session:
-        return tmp_path_factory.mktemp("results")
-    (folder := tmp_path_factory.getbasetemp().parent / f"results-{session}").mkdir(exist_ok=True)
+    (folder := shared("results")).mkdir(exist_ok=True)
     return folder
 
 
@@ -51,19 +47,19 @@ def run(template, out, **given):
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.stem)
-def test_template_runs_and_writes_only_where_it_is_told(template, tmp_path, shared, folder, request):
+def test_template_runs_and_writes_only_where_it_is_told(template, tmp_path, kept, folder, request):
     tiny = OTHERS.get(template.stem)
     if tiny is None:
         address = request.getfixturevalue("scheduler")
         tiny = {"dataset": f"folder:{folder}", "seeds": "[0]", "epochs": 1, "scheduler": address}
     before = {file: file.stat().st_mtime_ns for file in (ROOT / "results").rglob("*") if file.is_file()}
-    done = run(template, tmp_path / "out.ipynb", **{"results": str(shared)} | tiny)
+    done = run(template, tmp_path / "out.ipynb", **{"results": str(kept)} | tiny)
     assert not any(cell.get("outputs") and cell.outputs[0].output_type == "error" for cell in done.cells)
     assert before == {file: file.stat().st_mtime_ns for file in (ROOT / "results").rglob("*") if file.is_file()}
     if template.stem in EXPERIMENTS:
         text = json.dumps(done)
         for run_ in experiment(template.stem).runs(f"folder:{folder}", ["resnet10_w16"], [0], epochs=1):
-            assert f"{read(path(shared, run_.settings()))['final']['accuracy']:.2f}" in text
+            assert f"{read(path(kept, run_.settings()))['final']['accuracy']:.2f}" in text
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.stem)

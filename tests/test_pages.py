@@ -181,6 +181,16 @@ def test_the_measurement_has_all_threads_and_notebooks_side_by_side_one_each(roo
     assert os.environ["OMP_NUM_THREADS"] == "7", "as before"
 
 
+def test_notebooks_side_by_side_have_the_projects_folder_and_the_process_keeps_its_own(root, tmp_path):
+    before = os.getcwd()
+    for name, seconds in (("one", 0.6), ("two", 0), ("index", 1.2)):  # they begin together and end one by one
+        write_notebook(root, name, f"import os, time\ntime.sleep({seconds})\nprint(os.getcwd() == {str(root)!r})")
+    assert make(tmp_path, root=root) == [] and os.getcwd() == before
+    for name in ("experiments/one", "experiments/two", "index"):
+        page = nbformat.read(tmp_path / f"{name}.ipynb", as_version=4)
+        assert page.cells[1].outputs[0].text == "True\n", name
+
+
 def test_all_that_outdated_pages_show_is_trained_in_one_sweep_before_the_first_is_run(root, tmp_path, ran, monkeypatch):
     for name, seeds in (("table_1", [0, 1]), ("table_4", [0])):
         given = (

@@ -1,4 +1,4 @@
-"""The site without the theme's source maps, a tenth of its bytes: only who debugs the theme would load them."""
+"""The site without the theme's source maps, a tenth of its bytes: only someone who debugs the theme loads them."""
 
 from pathlib import Path
 

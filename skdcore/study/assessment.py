@@ -5,6 +5,7 @@ is no record of.
 """
 
 import json
+from hashlib import sha256
 from pathlib import Path
 
 import fastjsonschema
@@ -39,7 +40,7 @@ CLAIM = _object(
     verdicts={"type": "array", "items": VERDICT, "minItems": 1},
 )
 SCHEMA = _object(
-    "",
+    "records",
     claims={"type": "array", "items": CLAIM},
     families={"type": "object", "additionalProperties": {"type": "array", "items": TEXT}},
 )
@@ -52,7 +53,8 @@ def assess(results=RESULTS):
     `claims` are those of study.yml, in its order, with a row for each verdict: `regime` (null where there is none) and
     `place`, `network`, `what` is compared or measured, `n`, the `estimate` from `low` to `high`, the `baseline` of a
     difference of few seeds, the paper's `printed` difference, and the `verdict`.  Differences of accuracy are in
-    percentage points.  `families` {regime: what made the intervals of its comparisons of accuracy}.
+    percentage points.  `families` {regime: what made the intervals of its comparisons of accuracy}.  `records` is a
+    hash of what all this is made from.
     """
     rows, families = {}, {}
     for regime in deciding():
@@ -62,7 +64,7 @@ def assess(results=RESULTS):
         if found:
             families[regime.id] = [_family(*one) for one in found]
     described = [_claim(claim, rows.get(claim.id, []), results) for claim in claims()]
-    return FORM({"claims": described, "families": families})
+    return FORM({"records": _hash(results), "claims": described, "families": families})
 
 
 def write(results):
@@ -73,14 +75,26 @@ def write(results):
 
 
 def read(results=RESULTS):
-    """What `write` has written there or, without the file, `assess` says.  Raises ValueError for another form."""
+    """What `write` wrote there or, without the file or with other records, what `assess` gives.
+
+    Raises ValueError for a file of another form.
+    """
     file = Path(results, NAME)
     try:
-        return FORM(json.loads(file.read_text()))
+        found = FORM(json.loads(file.read_text()))
     except FileNotFoundError:
-        return assess(results)
+        found = {}
     except ValueError as error:
         raise ValueError(f"{file}: not an assessment of the claims: {error}") from None
+    return found if found.get("records") == _hash(results) else assess(results)
+
+
+def _hash(results):
+    """sha256, in hexadecimal, over the records, benchmarks and drawings in a folder."""
+    digest, where = sha256(), ("*/*/*/*/*.json", "bench/*.json", "drawings/*/*/*/*.npz")
+    for file in sorted(file for pattern in where for file in Path(results).glob(pattern)):
+        digest.update(file.relative_to(results).as_posix().encode() + file.read_bytes())
+    return digest.hexdigest()
 
 
 def _claim(claim, comparisons, results):

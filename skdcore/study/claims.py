@@ -110,9 +110,9 @@ class Claim:
         gains = [comparison.printed(network) for comparison in self.comparisons for network in comparison.models]
         gains = pandas.Series(gains, dtype=float).dropna()
         if len(gains) < 2:
-            return "".join(map("{:+z.2f}".format, gains))
-        span = f"mean {gains.mean():+z.2f}, {gains.min():+z.2f} to {gains.max():+z.2f}"
-        return f"better in {(gains > 0).sum()} of {len(gains)}: {span}"
+            return "".join(map("{:+z.2f} points".format, gains))
+        span = f"{gains.mean():+z.2f} points on average ({gains.min():+z.2f} to {gains.max():+z.2f})"
+        return f"better in {(gains > 0).sum()} of {len(gains)}, by {span}"
 
 
 def answers(place):

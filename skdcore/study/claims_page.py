@@ -127,7 +127,7 @@ def retold(found, *names):
     for name in names:
         claim, own = chosen[name], frame[frame["claim"] == name]
         text = claim["says"] or f"This study asks: {claim['asks']}"
-        text += f" The paper's own numbers: {claim['computed']}." if claim["computed"] else ""
+        text += f" By the paper's own numbers: {claim['computed']}." if claim["computed"] and claim["says"] else ""
         verdicts = _counts(own.sort_values("verdict", key=lambda words: words.isin(OPEN), kind="stable"))
         items.append(f"- {text} {to_claim(name)}: {verdicts}.")
     return "\n".join(items)

@@ -74,7 +74,7 @@ def _stepped(steps, model, method, classes, side, images, batch):
 
 @cache
 def _on_meta(model, classes, side):
-    """A network of shapes alone.  Its batch norm only scales and shifts: torch's takes 20 times as long on meta."""
+    """A network of shapes alone.  Its batch norm only scales and shifts: torch's takes many times as long on meta."""
     with torch.device("meta"):
         net = network(model, classes, side)
     for module in net.modules():

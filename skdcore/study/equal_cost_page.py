@@ -97,7 +97,7 @@ def points(evidence, epochs):
 
 
 def _blocks(regime, one, name):
-    """What is shown of a network, and how many comparisons of rows that ran it is without because none of them ran."""
+    """What is shown of a network and, if none of its comparisons ran, how many there are."""
     here = one.dataset, one.network
     rows = {run.method for run in every_run(regime) if (entry(run.dataset).name, run.model) == here}
     methods = rows & one.runs.keys()

@@ -47,7 +47,7 @@ def parameters(namespace):
 
 
 def _figures(shell):
-    """Figures are vectors in colours that the colour-blind tell apart, the same for the same records.
+    """Figures are vectors, the same for the same records, in colours that colour-blind readers can tell apart.
 
     Their plain text says what they show.
     """

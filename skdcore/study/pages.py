@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import chdir, closing
 from pathlib import Path
 
 import nbformat
@@ -66,7 +66,7 @@ class Page:
     def make(self):
         """Runs the notebook and writes the page, whole or not at all."""
         how = {"progress_bar": False, "extra_arguments": ["--log-level=CRITICAL"]}  # else it warns of TCP
-        how |= {} if self.name in TIMED else kernels.MANAGED
+        how |= {} if self.name in TIMED else kernels.MANAGED  # forked kernels have one thread, a measurement has all
         with closing(ensure_event_loop()):  # this thread's, which papermill would leave open
             done = papermill.execute_notebook(self.template, None, self.given, cwd=self.root, **how)
         done.cells[:0] = install.cells(self.root)  # not run here
@@ -135,10 +135,11 @@ def make(folder, results=None, only=None, root=ROOT):
     results = results and os.path.relpath(results, root)
     pages = [Page(name, folder, results, root) for name in sorted(only or names)]
     if outdated := [page for page in pages if not page.is_current()]:
-        kernels.prepare()  # before the sweep's workers are, for whom less is imported
+        kernels.prepare()  # before a sweep starts that process with fewer imports
         _train(outdated)
     failed = [page.name for page in pages if page.name in TIMED and not _report(page)]
-    with environment(ONE_THREAD), ThreadPoolExecutor(AT_ONCE) as pool:  # so kernels side by side need not wait
+    # One thread each, so kernels side by side need not wait.  Papermill changes the folder of all threads, and back.
+    with chdir(root), environment(ONE_THREAD), ThreadPoolExecutor(AT_ONCE) as pool:
         for stage in (DRAWN, names - TIMED - DRAWN):
             chosen = [page for page in pages if page.name in stage]
             failed += [page.name for page, good in zip(chosen, pool.map(_report, chosen), strict=True) if not good]

@@ -29,7 +29,7 @@ COLUMNS = ["where", "method", "seed", *DEFINITIONS]
 class Variance(Tabs):
     """The correlations of each regime under tabs; `runs` are {where: records of vanilla}.
 
-    `found` has a row a run, but for the miniature, whose characters decide nothing about photographs.
+    `found` has a row for each run except the miniature's: its characters decide nothing about photographs.
     """
 
     def __init__(self, results=RESULTS):
@@ -43,7 +43,8 @@ class Variance(Tabs):
                 name = f"tab-fig-3-{regime.id}-{len(tabs.get(regime.id, []))}"
                 tabs.setdefault(regime.id, []).append(_table(frame, where, name))
                 self.runs[where] = list(one.runs[BASELINE].values())
-                found += [frame.assign(where=where)] if regime.id != MINIATURE else []
+                if regime.id != MINIATURE:
+                    found.append(frame.assign(where=where))
         self.found = pandas.concat([one for one in found if len(one)] or found, ignore_index=True)
         super().__init__(tabs, not_run(missing))
 
