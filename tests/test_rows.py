@@ -1,22 +1,29 @@
-"""Every row of every table takes three small steps on every network."""
+"""Every row of every table takes three small steps on every network that the study trains it on."""
 
 import copy
 
 import pytest
 import torch
-from conftest import ROWS, descend
+from conftest import descend
 
 from skdcore.data import Data
 from skdcore.methods import build
-from skdcore.models import MODELS, network
+from skdcore.models import network
 from skdcore.step import Step
+from skdcore.study.experiments import experiments, regimes
 from skdcore.sums import parse, teachers
 
 K, B, SIDE = 10, 3, 8  # 8 pixels are the fewest that every exit can halve
-SMALL = pytest.param("resnet10_w16", marks=pytest.mark.quick)
+PAIRS = {
+    (name, row)
+    for one in experiments().values()
+    for regime in regimes().values()
+    for name in regime.models or one.models
+    for row in one.rows
+}
 
 
-@pytest.fixture(scope="module", params=[SMALL if name in SMALL.values else name for name in MODELS])
+@pytest.fixture(scope="module")
 def made(request):
     """A network and its first weights; building the large ones takes longer than to train them here."""
     torch.manual_seed(0)
@@ -49,7 +56,14 @@ def places(memories):
     }
 
 
-@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize(
+    "made, row",
+    [
+        pytest.param(*pair, marks=pytest.mark.quick if pair[0] == "resnet10_w16" else (), id="-".join(pair))
+        for pair in sorted(PAIRS)
+    ],
+    indirect=["made"],
+)
 def test_three_small_steps(row, made, net):
     images = torch.randint(256, (3 * B, 3, SIDE, SIDE), dtype=torch.uint8)
     data = Data(images, torch.arange(3 * B) % K, range(K), padding=1, flip=True)
