@@ -5,7 +5,6 @@ is no record of.
 """
 
 import json
-from hashlib import sha256
 from pathlib import Path
 
 import fastjsonschema
@@ -13,6 +12,7 @@ import pandas
 
 from skdcore.records import TEXT, atomically
 from skdcore.study.claims import ACCURACY, claims, judge
+from skdcore.study.contents import fingerprint, hashes
 from skdcore.study.experiments import RESULTS, deciding
 from skdcore.study.measured import measured
 from skdcore.study.sentences import basis
@@ -90,11 +90,8 @@ def read(results=RESULTS):
 
 
 def _hash(results):
-    """sha256, in hexadecimal, over the records, benchmarks and drawings in a folder."""
-    digest, where = sha256(), ("*/*/*/*/*.json", "bench/*.json", "drawings/*/*/*/*.npz")
-    for file in sorted(file for pattern in where for file in Path(results).glob(pattern)):
-        digest.update(file.relative_to(results).as_posix().encode() + file.read_bytes())
-    return digest.hexdigest()
+    """A hash of the records, benchmarks and drawings in a folder."""
+    return fingerprint(hashes(Path(results), "*/*/*/*/*.json", "bench/*.json", "drawings/*/*/*/*.npz"))
 
 
 def _claim(claim, comparisons, results):

@@ -107,8 +107,8 @@ def committed(figure, results=RESULTS):
 
 def page(figure, drawn, after=""):
     """What drawings show in words and tables, a tab each, and a text after them."""
-    absent = [] if drawn else ["**Not yet run** on photographs."]
-    return Tabs({one.title: figure.shown(one) for one in drawn}, "\n\n".join([*absent, *filter(None, [after])]))
+    absent = "" if drawn else "**Not yet run** on photographs.\n\n"
+    return Tabs({one.title: figure.shown(one) for one in drawn}, (absent + after).strip())
 
 
 def write(file, drawing):

@@ -1,7 +1,6 @@
 """The executed pages of the book: each notebook becomes a page, and is run again only when its inputs changed."""
 
 import ast
-import hashlib
 import json
 import os
 import re
@@ -20,6 +19,7 @@ from jupyter_core.utils import ensure_event_loop
 from skdcore.errors import Broken, unknown
 from skdcore.records import atomically
 from skdcore.study import assessment, install, kernels
+from skdcore.study.contents import fingerprint, hashes
 from skdcore.study.experiments import ROOT, experiment, experiments
 from skdcore.sweep import ONE_THREAD, environment, sweep
 
@@ -27,10 +27,6 @@ HOME = "index"
 # What others show is made before them: a measurement, which needs the machine for itself, and then the drawings.
 TIMED, DRAWN = {"side_by_side"}, {"fig_5", "fig_8", "fig_9"}
 AT_ONCE = min(4, CPU_COUNT)  # notebooks, of one thread each
-NOT_READ = (
-    {"__pycache__", "teachers"},
-    {".lock", ".pt", ".tmp", ".damaged"},
-)  # folders, endings: no page depends on them
 
 
 class Page:
@@ -51,10 +47,10 @@ class Page:
     def fingerprint(self):
         """A hash of all that the page is made from: notebook, parameters, code and records; no time and no path."""
         found = {"notebook": [[cell.cell_type, cell.metadata, cell.source] for cell in self.cells], "given": self.given}
-        found |= _hashes("", self.root, "skdcore/**/*", "study.yml", "results/**/*")
+        found |= hashes(self.root, "skdcore/**/*", "study.yml", "results/**/*")
         if "results" in self.parameters:
-            found |= _hashes("records/", self.root / self.parameters["results"], "**/*")
-        return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
+            found |= hashes(self.root / self.parameters["results"], "**/*", label="records/")
+        return fingerprint(found)
 
     def is_current(self):
         """True if the page was made from what is there now."""
@@ -106,17 +102,6 @@ def _parameters(cells):
             for node in ast.parse(cell.source).body:
                 if isinstance(node, ast.AnnAssign):
                     yield node.target.id, ast.literal_eval(node.value)
-
-
-def _hashes(label, folder, *patterns):
-    """{label and name: hash of the content} of the files in a folder that match one of the patterns."""
-    folders, endings = NOT_READ
-    files = {file.relative_to(folder) for pattern in patterns for file in folder.glob(pattern) if file.is_file()}
-    return {
-        label + file.as_posix(): hashlib.sha256((folder / file).read_bytes()).hexdigest()
-        for file in files
-        if file.suffix not in endings and not folders & set(file.parts)
-    }
 
 
 def make(folder, results=None, only=None, root=ROOT):
