@@ -6,7 +6,7 @@ import pytest
 from skdcore.study import claims, statistics
 from skdcore.study.claims import Comparison
 from skdcore.study.evidence import of_regime
-from skdcore.study.experiments import experiment, regime
+from skdcore.study.experiments import RESULTS, experiment, regime
 from skdcore.study.statistics import NO_GAIN, UNDECIDED, against_the_best, over
 
 COMMITTED = {claim.id: claim for claim in claims.claims()}
@@ -16,9 +16,13 @@ FEW = f"n < {statistics.MIN_SEEDS}"
 OTHERS = {"ls": [77.1, 77.3, 77.4], "byot": [77.3, 77.4, 77.7], "dlb": [78.0, 78.3, 78.4]}
 
 
+def judge(name, results=RESULTS):
+    return claims.judge(regime(name), of_regime(regime(name), results))
+
+
 def on_cifar100(name, results):
     """What `judge` says of the claims on CIFAR-100, by claim."""
-    frame, _ = claims.judge(regime(name), results)
+    frame, _ = judge(name, results)
     return frame[[one.experiment.dataset == "cifar100" for one in frame["comparison"]]].set_index("claim")
 
 
@@ -43,7 +47,7 @@ def test_the_interval_gives_the_verdict_and_only_the_papers_regime_reproduces(ra
 
 def test_a_question_of_this_study_is_answered_with_better_and_worse_and_counts_as_no_claim(ran):
     rows = {"vanilla": VANILLA, "ls": [79.0, 79.2, 79.5], "dsr": [77.1, 77.1, 77.5]}
-    frame, _ = claims.judge(regime("paper"), ran(**rows))
+    frame, _ = judge("paper", ran(**rows))
     answered = frame[frame["verdict"] == "worse"]
     assert [str(one) for one in answered["comparison"]] == ["`dsr` over `ls`"] and answered["asked"].all()
 
@@ -65,7 +69,7 @@ def test_all_other_comparisons_of_a_network_are_one_family_with_one_c(ran):
     (one,) = of_regime(regime("paper"), results)
     contrasts = {rival: over("drg+dsr", [rival]) for rival in rivals} | {"mean": over("drg+dsr", rivals)}
     found, c = one.intervals(contrasts)
-    (family,) = claims.judge(regime("paper"), results)[1]
+    (family,) = judge("paper", results)[1]
     frame = on_cifar100("paper", results).query("network == 'resnet18'")
     assert tuple(frame.loc["best-of-five", ["gain", "low", "high"]]) == pytest.approx(
         against_the_best([found[rival] for rival in rivals])
@@ -76,10 +80,10 @@ def test_all_other_comparisons_of_a_network_are_one_family_with_one_c(ran):
 
 def test_regimes_of_cifar100_judge_no_claim_twice_and_none_of_tinyimagenet():
     for name in ("full", "tenth-wide"):
-        frame, _ = claims.judge(regime(name))
+        frame, _ = judge(name)
         assert not frame.assign(text=frame["comparison"].map(str)).duplicated(["claim", "text", "network"]).any()
         assert {one.experiment.dataset for one in frame["comparison"]} == {"cifar100"}
-    frame, _ = claims.judge(regime("paper"))
+    frame, _ = judge("paper")
     assert {one.experiment.dataset for one in frame["comparison"]} == {"cifar100", "tinyimagenet"}
 
 
@@ -134,10 +138,10 @@ def test_a_claim_with_bounds_holds_if_the_whole_interval_lies_between_them(low, 
 )
 def test_dsr_works_like_label_smoothing_if_the_two_are_alike_in_accuracy(ran, dsr, expected):
     rows = {"vanilla": [30.0, 30.2, 30.41], "ls": [31.0, 31.2, 31.41], "byot": [30.0, 30.21, 30.4]}
-    frame, _ = claims.judge(regime("tenth"), ran("tenth", dsr=dsr, **rows))
+    frame, _ = judge("tenth", ran("tenth", dsr=dsr, **rows))
     frame = frame[frame["claim"] == "smoothing"]
     known = {str(row.comparison): row.verdict for row in frame.itertuples()}
     controls = {f'`dsr` over `dsr(target="{target}")`': "not yet run" for target in ("uniform", "mean")}
     assert known == {"`dsr` over `ls`": expected} | controls
-    other = claims.judge(regime("tenth"), ran())[0].query("claim == 'label-smoothing'").iloc[0]
+    other = judge("tenth", ran())[0].query("claim == 'label-smoothing'").iloc[0]
     assert tuple(frame.iloc[0][["low", "high"]].fillna(0)) == tuple(other[["low", "high"]].fillna(0)), "one interval"

@@ -9,7 +9,7 @@ from skdcore import bench, records
 from skdcore.models import network
 from skdcore.study import drawings, measured
 from skdcore.study.claims import claims
-from skdcore.study.evidence import of_regime
+from skdcore.study.evidence import everywhere, of_regime
 from skdcore.study.experiments import regime
 from skdcore.study.statistics import bonferroni, fit, intervals, over
 
@@ -35,7 +35,7 @@ def timed(tmp_path):
 
 
 def rows(name, results):
-    return measured.measured(CLAIMS[name], results)
+    return measured.measured(CLAIMS[name], everywhere(results), results)
 
 
 def test_a_ratio_of_times_is_that_of_the_medians_and_its_spread_that_of_the_farthest_quartiles(timed):

@@ -13,6 +13,7 @@ import pandas
 from skdcore.records import TEXT, atomically
 from skdcore.study.claims import ACCURACY, claims, judge
 from skdcore.study.contents import fingerprint, hashes
+from skdcore.study.evidence import everywhere
 from skdcore.study.experiments import RESULTS, deciding
 from skdcore.study.measured import measured
 from skdcore.study.sentences import basis
@@ -56,14 +57,14 @@ def assess(results=RESULTS):
     percentage points.  `families` {regime: what made the intervals of its comparisons of accuracy}.  `records` is a
     hash of what all this is made from.
     """
-    rows, families = {}, {}
+    rows, families, evidence = {}, {}, everywhere(results)
     for regime in deciding():
-        frame, found = judge(regime, results)
+        frame, found = judge(regime, evidence[regime.id])
         for row in frame.itertuples():
             rows.setdefault(row.claim, []).append(_comparison(regime, row))
         if found:
             families[regime.id] = [_family(*one) for one in found]
-    described = [_claim(claim, rows.get(claim.id, []), results) for claim in claims()]
+    described = [_claim(claim, rows.get(claim.id, []), evidence, results) for claim in claims()]
     return FORM({"records": _hash(results), "claims": described, "families": families})
 
 
@@ -94,8 +95,8 @@ def _hash(results):
     return fingerprint(hashes(Path(results), "*/*/*/*/*.json", "bench/*.json", "drawings/*/*/*/*.npz"))
 
 
-def _claim(claim, comparisons, results):
-    verdicts = comparisons if claim.kind == ACCURACY else [_row(**row) for row in measured(claim, results)]
+def _claim(claim, comparisons, evidence, results):
+    verdicts = comparisons if claim.kind == ACCURACY else [_row(**row) for row in measured(claim, evidence, results)]
     texts = {key: getattr(claim, key) for key in ("id", "kind", "says", "asks", "where", "size")}
     return texts | {"computed": claim.computed(), "verdicts": verdicts}
 

@@ -14,8 +14,8 @@ import pandas
 from skdcore.methods import canonical
 from skdcore.models import MODELS
 from skdcore.study.definition import at, known, study
-from skdcore.study.evidence import judged, of_regime
-from skdcore.study.experiments import BASELINE, MISSING, PAPER, RESULTS, Experiment, experiments
+from skdcore.study.evidence import judged
+from skdcore.study.experiments import BASELINE, MISSING, PAPER, Experiment, experiments
 from skdcore.study.statistics import BETTER, UNDECIDED, WORSE, Interval, against_the_best, over, pairs
 
 ACCURACY = "accuracy"  # the kind of a claim that has comparisons
@@ -154,8 +154,10 @@ def _comparison(every, better, than, experiment, models=()):
     return Comparison(better, rivals, fold, chosen, list(models or chosen.models))
 
 
-def judge(regime, results=RESULTS):
+def judge(regime, evidence):
     """A row for each claim, comparison and network of a regime, with its verdict; and the families of the networks.
+
+    `evidence` is that of the regime, a list as `of_regime` gives it.
 
     A comparison whose methods are all in the model has an interval; of the others that ran, `gain` is the difference
     over the seeds that all methods have, and `baseline` the rivals' mean there.  A family is the evidence of a network,
@@ -166,15 +168,15 @@ def judge(regime, results=RESULTS):
         for one in claim.comparisons:
             for network in (regime.models or one.models) if regime.serves(one.experiment) else []:
                 asked.setdefault((regime.dataset or one.experiment.dataset, network), []).append((claim, one))
-    there = {(evidence.dataset, evidence.network): evidence for evidence in of_regime(regime, results)}
+    there = {(one.dataset, one.network): one for one in evidence}
     rows, families = [], []
     for pair, pairs_ in asked.items():
-        evidence, intervals = there.get(pair), {}
-        if evidence:
-            intervals, *family = _intervals([one for _, one in pairs_], evidence)
-            families.append((evidence, *family))
+        found, intervals = there.get(pair), {}
+        if found:
+            intervals, *family = _intervals([one for _, one in pairs_], found)
+            families.append((found, *family))
         for claim, one in pairs_:
-            few = one.pairs(evidence.accuracies if evidence else {})
+            few = one.pairs(found.accuracies if found else {})
             row = {"claim": claim.id, "asked": bool(claim.asks), "comparison": one, "n": few.n}
             row |= {"network": pair[1], "printed": one.printed(pair[1])} | judged(intervals.get(str(one)), few)
             rows.append(row | {"verdict": _verdict(claim, regime, row)})

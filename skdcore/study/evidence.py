@@ -12,7 +12,17 @@ import pandas
 
 from skdcore.study import statistics
 from skdcore.study.equal_cost import longer, row
-from skdcore.study.experiments import BASELINE, CONTROLS, MISSING, RESULTS, every_run, experiments, found, serving
+from skdcore.study.experiments import (
+    BASELINE,
+    CONTROLS,
+    MISSING,
+    RESULTS,
+    deciding,
+    every_run,
+    experiments,
+    found,
+    serving,
+)
 from skdcore.study.statistics import MIN_SEEDS, bonferroni, fit, over, pairs, verdict
 
 FEW = f"n < {MIN_SEEDS}"
@@ -132,6 +142,11 @@ def of_regime(regime, results=RESULTS):
     """The `Evidence` of a regime: the rows of all its experiments, and vanilla and ls at their costs."""
     runs = every_run(regime)
     return gather(found([*runs, *longer(runs)], results), f"regime {regime.id}", regime.epochs)
+
+
+def everywhere(results=RESULTS):
+    """{id of a regime: its `Evidence`} of the regimes that can decide something."""
+    return {regime.id: of_regime(regime, results) for regime in deciding()}
 
 
 def on(experiment, regime, results=RESULTS):

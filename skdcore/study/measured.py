@@ -1,6 +1,7 @@
 """What a claim about something else than accuracy measures: one function a kind, in `KINDS`.
 
-Each gives a row for every measurement that the claim asks for, with these keys:
+Each takes the claim, the evidence of every regime (`evidence.everywhere`) and the folder of results, and gives a row
+for every measurement that the claim asks for, with these keys:
 `regime`: its id, or None; `place`: where a verdict on it holds, in words, and empty at the paper's own scale;
 `network`; `what` was measured, in words; `n`, how often, or None for a count; `estimate`, with `low` and `high`.
 NaN is what there is no record of.
@@ -15,7 +16,7 @@ from skdcore.study import attention as attention_of_networks
 from skdcore.study import costs, features, statistics
 from skdcore.study.claims import within
 from skdcore.study.drawings import committed
-from skdcore.study.evidence import FEW, judged, of_regime
+from skdcore.study.evidence import FEW, judged
 from skdcore.study.experiments import MISSING, RESULTS, deciding, experiment, regime
 from skdcore.study.statistics import LEVEL, MIN_SEEDS, bonferroni, over, pairs
 from skdcore.study.variance import DEFINITIONS, correlations
@@ -26,7 +27,7 @@ METRICS = {"ece": "ECE", "nll": "NLL", "ece_scaled": "ECE, scaled", "nll_scaled"
 NOTHING = {"n": 0, "estimate": nan, "low": nan, "high": nan}
 
 
-def time(claim, results=RESULTS):
+def time(claim, evidence, results):
     """Ratios of the seconds of a step, from the committed benchmarks; `n` turns of one machine.
 
     A benchmark has each method's ratio to vanilla in the same turn.  The quotient of two medians is the estimate; the
@@ -51,7 +52,7 @@ def _ratio(record, method, rival):
     }
 
 
-def storage(claim, results=RESULTS):
+def storage(claim, evidence, results):
     """Ratios of the bytes of the weights in training, with running statistics: counted, so without a spread."""
     rows = []
     for network, method, rival in _asked(claim):
@@ -65,10 +66,10 @@ def _asked(claim):
     return [(model, method, rival) for model in claim.models for method in claim.of for rival in claim.against]
 
 
-def correlation(claim, results=RESULTS):
+def correlation(claim, evidence, results):
     """Pearson's r of Figure 3 by each of its four definitions: the mean, the lowest and the highest of `n` runs."""
     rows = []
-    for place, one in _places(results):
+    for place, one in _places(evidence):
         for method in claim.of:
             found = correlations({method: one.runs.get(method, {}) if one else {}})
             for name in DEFINITIONS:
@@ -79,35 +80,35 @@ def correlation(claim, results=RESULTS):
     return rows
 
 
-def calibration(claim, results=RESULTS):
+def calibration(claim, evidence, results):
     """Differences in ECE and NLL (nats), also after temperature scaling, at the same seeds.
 
     Each metric has a linear model of its own over all rows of a network, as accuracy has.  The intervals of a network
     are simultaneous over the claim's methods and over the metrics (Bonferroni).
     """
     rows = []
-    for place, one in _places(results):
+    for place, one in _places(evidence):
         for metric, words in METRICS.items():
             level = bonferroni(len(METRICS) * max(1, one.networks if one else 1))
             rows += [place | row for row in _differences(claim, words, _values(one, metric) if one else {}, level)]
     return rows
 
 
-def separation(claim, results=RESULTS):
+def separation(claim, evidence, results):
     """Differences in the silhouette of the classes in feature space, from the committed drawings of Figure 9."""
-    return _drawn(claim, features, "silhouette", results)
+    return _drawn(claim, features, "silhouette", evidence, results)
 
 
-def attention(claim, results=RESULTS):
+def attention(claim, evidence, results):
     """Differences in the area under the insertion curve of Grad-CAM, from the committed drawings of Figure 8."""
-    return _drawn(claim, attention_of_networks, "insertion", results)
+    return _drawn(claim, attention_of_networks, "insertion", evidence, results)
 
 
-def _drawn(claim, figure, metric, results):
+def _drawn(claim, figure, metric, evidence, results):
     """The differences in a metric of a figure's drawings, in each regime; those of a network are simultaneous."""
     drawn = {tuple(one.about[key] for key in ("dataset", "model", "epochs")): one for one in committed(figure, results)}
     rows = []
-    for place, _ in _places(results):
+    for place, _ in _places(evidence):
         chosen = regime(place["regime"])
         one = drawn.get((chosen.dataset or experiment("table_1").dataset, place["network"], chosen.epochs))
         rows += [place | row for row in _differences(claim, metric, one.values(metric) if one else {}, LEVEL)]
@@ -140,11 +141,11 @@ def _family(claim, values):
     return {(method, rival): over(method, [rival]) for method, rival in asked if {method, rival} <= set(inside)}
 
 
-def _places(results):
+def _places(evidence):
     """The networks of Table I in each regime that can decide something, and their evidence or None."""
     table_1 = experiment("table_1")
     for chosen in deciding():
-        there = {(one.dataset, one.network): one for one in of_regime(chosen, results)}
+        there = {(one.dataset, one.network): one for one in evidence[chosen.id]}
         for network in chosen.models or table_1.models:
             place = {"regime": chosen.id, "place": within(chosen), "network": network}
             yield place, there.get((chosen.dataset or table_1.dataset, network))
@@ -160,10 +161,10 @@ KINDS = {
 }
 
 
-def measured(claim, results=RESULTS):
+def measured(claim, evidence, results=RESULTS):
     """The rows of a claim of one of the `KINDS`, each with its verdict."""
     unmeasured = UNMEASURED if claim.kind in ("time", "storage") else MISSING
-    rows = KINDS[claim.kind](claim, results)
+    rows = KINDS[claim.kind](claim, evidence, results)
     return [row | {"verdict": _verdict(claim, row) or unmeasured} for row in rows]
 
 
