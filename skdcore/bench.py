@@ -72,10 +72,10 @@ def keep(record, results):
 
 
 def find(results, model, methods, device=None):
-    """What `keep` has put there for a model on this machine, if it has all these methods; else None."""
-    file = _file(results, model, provenance(usable(device))["device"])
-    record = json.loads(file.read_text()) if file.exists() else {"steps": {}}
-    return record if set(map(canonical, methods)) <= record["steps"].keys() else None
+    """What `keep` has put there for a model and all these methods, on this machine or else on another, or None."""
+    own = provenance(usable(device))["device"]
+    there = sorted(kept(results, model), key=lambda record: record["provenance"]["device"] != own)
+    return next((one for one in there if set(map(canonical, methods)) <= one["steps"].keys()), None)
 
 
 def _file(results, model, device):

@@ -3,11 +3,13 @@
 import re
 
 import pytest
+import torch
 from conftest import files
 
 from skdcore import records
 from skdcore.__main__ import main, parser
-from skdcore.bench import BATCH, USUAL, bench, keep, kept
+from skdcore.bench import BATCH, USUAL, bench, find, keep, kept
+from skdcore.machine import hardware
 from skdcore.study.experiments import experiment
 
 
@@ -40,6 +42,11 @@ def test_a_record_of_bench_is_kept_whole_or_not_at_all(record, tmp_path):
         keep(record | {"steps": object()}, tmp_path)
     assert kept(tmp_path, "resnet10_w16") == [record] and kept(tmp_path, "resnet18") == []
     assert files(tmp_path) == ["bench/resnet10_w16-some-r-cpu-2-0ghz.json"]
+    assert find(tmp_path, "resnet10_w16", ["vanilla", "kd"]) == record, "of another machine, without one of this"
+    assert find(tmp_path, "resnet10_w16", ["drg"]) is None
+    here = record | {"provenance": record["provenance"] | {"device": hardware(torch.device("cpu"))}}
+    keep(here, tmp_path)
+    assert find(tmp_path, "resnet10_w16", ["vanilla", "kd"]) == here
 
 
 def test_the_command_prints_and_keeps_it_and_show_passes_over_it(record, fit, tmp_path, monkeypatch, capsys):

@@ -24,7 +24,8 @@ def test_a_regime_with_records_has_a_tab_with_its_table_and_sentences(ran):
 def test_regimes_without_records_are_one_sentence_and_no_table(ran):
     page = body.committed("related", ran("full", vanilla=VANILLA, ls=DRG))
     others = len(experiment("related").rows.keys() - {"vanilla"})
-    assert page._repr_markdown_() == f"{5 * others} comparisons, none run yet." and page.frames == {}
+    assert page.finding == f"{5 * others} comparisons, none run yet." and page.frames == {}
+    assert page._repr_markdown_() == "Not yet run: `full`, `fifth`, `tenth`, `tenth-wide`, `paper`."
 
 
 def test_the_papers_numbers_are_shown_on_the_networks_that_did_not_run(ran):
@@ -41,7 +42,7 @@ def test_an_experiment_that_the_paper_gives_no_numbers_of_has_no_table_of_them(r
 
 
 def test_regimes_of_other_images_are_left_out(ran):
-    assert body.committed("table_2", ran("full", vanilla=VANILLA, drg=DRG)).after == "21 comparisons, none run yet."
+    assert body.committed("table_2", ran("full", vanilla=VANILLA, drg=DRG)).finding == "21 comparisons, none run yet."
 
 
 def test_a_run_has_a_tab_for_each_network_and_its_model_is_over_its_own_rows(ran, monkeypatch):

@@ -19,7 +19,9 @@ def found():
 
 def numbers(shown):
     """The loss by hand and that of the package, as the sentence under the table says them."""
-    return re.search(r"\*\*(\d+\.\d{4})\*\*\. `skdcore.losses` gives (\d+\.\d{4})\.", shown._repr_markdown_()).groups()
+    return re.search(
+        r"\*\*(\d+\.\d{4})\*\* to the label loss\. `skdcore.losses` gives (\d+\.\d{4})\.", shown._repr_markdown_()
+    ).groups()
 
 
 @pytest.mark.parametrize(("alpha", "tau"), [(0.2, 1.0), (1.0, 4.0), (0.0, 2.0)])

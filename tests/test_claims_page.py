@@ -32,7 +32,14 @@ def test_a_tab_has_the_comparisons_that_ran_and_counts_the_others(ran):
 
 def test_the_overview_counts_verdicts_in_the_regimes_that_ran_and_elsewhere(ran):
     shown = claims_page.overview(assess(ran("full", vanilla=VANILLA, drg=DRG, **OTHERS)))
-    assert list(shown.frame) == ["claim", "full", "elsewhere", "what the paper says", "its size", "its own cells"]
+    assert list(shown.frame) == [
+        "claim",
+        "full",
+        "elsewhere",
+        "what the paper says",
+        "the size it prints",
+        "from its own tables",
+    ]
     text = shown._repr_markdown_()
     assert [name for name in IDS if f"| [`{name}`]{{#{claim(name)}}} " not in text] == [], "where links to it lead"
     frame = shown.frame.set_index("claim")
@@ -54,7 +61,8 @@ def test_what_is_not_accuracy_has_a_tab_for_each_kind_that_was_measured_and_a_se
     (table,) = page.tabs["storage"]
     assert "n" not in table.frame and table.frame["ours"][2] == "×1.03", "a count has neither n nor a spread"
     assert page.after == (
-        f"26 comparisons of time, none measured yet. {2 * NETWORKS} comparisons of separation, none measured yet. "
+        f"26 comparisons of time, none measured yet. {3 * NETWORKS} comparisons of confidence, none measured yet. "
+        f"{2 * NETWORKS} comparisons of separation, none measured yet. "
         f"{NETWORKS} comparisons of attention, none measured yet."
     )
 
@@ -65,12 +73,12 @@ def test_without_an_interval_no_claim_of_accuracy_has_a_verdict(ran, rows):
     assert text.startswith("No claim of the paper about accuracy has a verdict yet.")
 
 
-def test_the_summary_is_that_of_the_nearest_regime_with_a_verdict_and_of_all_other_kinds(ran):
+def test_the_summary_is_that_of_the_nearest_regime_with_a_verdict(ran):
     text = claims_page.summary(assess(ran("full", vanilla=VANILLA, drg=DRG, dsr=[75.0, 75.1, 75.4])))
-    assert text.startswith(f"**The paper's claims in the regime `full`** ({regime('full').text}). Verdicts on their 23")
+    head = f"**The paper's claims about accuracy in the regime `full`** ({regime('full').text}). Verdicts on their 23 "
+    assert text.startswith(f"{head}comparisons, without those of this study's own questions: ")
     assert "holds in full (1: [`drg`](#claim-drg)), fails in full (1: [`dsr`](#claim-dsr))" in text
     assert "not yet run (21)" in text
-    assert "by verdict: [`falling-variance`](#claim-falling-variance): holds in full (2), fails in full (2); " in text
 
 
 def test_a_question_of_this_study_counts_as_no_claim(ran):

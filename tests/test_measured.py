@@ -137,22 +137,33 @@ def calibrated(ran, seeds=3):
 
 def test_calibration_is_the_difference_at_the_same_seeds_with_the_interval_of_the_metrics_model(ran):
     ece, results = calibrated(ran)
-    found = {row["what"]: row for row in rows("confidence", results) if row["regime"] == "tenth"}
+    found = {row["what"]: row for row in rows("calibration", results) if row["regime"] == "tenth"}
     drg = found["ECE of `drg` minus that of `vanilla`"]
     by_seed = {method: dict(enumerate(values)) for method, values in ece.items()}
     expected = intervals(fit(by_seed), {"drg": over("drg", ["vanilla"])}, bonferroni(4))[0]["drg"]
     assert drg["estimate"] == pytest.approx(mean(a - b for a, b in zip(ece["drg"], ece["vanilla"], strict=True)))
     assert (drg["estimate"], drg["low"], drg["high"]) == pytest.approx(expected)
-    assert (drg["n"], drg["verdict"]) == (3, "holds in tenth")
+    assert (drg["n"], drg["verdict"]) == (3, "lower")
     assert found["ECE of `dsr` minus that of `vanilla`"]["verdict"] == "not yet run"
     assert found["NLL, scaled of `drg` minus that of `vanilla`"]["n"] == 0, "older records lack it"
     (one,) = of_regime(regime("tenth"), results)
     assert one.networks == 1
 
 
+@pytest.mark.parametrize("shift, expected", [(-0.2, "holds"), (0.2, "fails")])
+def test_the_fitted_temperature_gives_the_verdict_on_overconfidence(ran, shift, expected):
+    def change(record, method, seed):
+        record["final"]["temperature"] = 1.1 + 0.01 * seed + (shift + 0.001 * seed) * (method == "dsr")
+
+    results = changed(ran("tenth", vanilla=[31.0, 31.5, 31.2], dsr=[31.0, 31.5, 31.2]), change)
+    (dsr,) = (row for row in rows("confidence", results) if row["n"])
+    assert dsr["what"] == "temperature of `dsr` minus that of `vanilla`"
+    assert dsr["estimate"] == pytest.approx(shift + 0.001) and dsr["verdict"] == f"{expected} in tenth"
+
+
 def test_few_seeds_have_a_difference_and_no_verdict(ran):
     _, results = calibrated(ran, seeds=2)
-    (drg,) = (row for row in rows("confidence", results) if row["n"] and row["what"].startswith("ECE of `drg`"))
+    (drg,) = (row for row in rows("calibration", results) if row["n"] and row["what"].startswith("ECE of `drg`"))
     assert drg["estimate"] == pytest.approx((0.10 - 0.30 + 0.11 - 0.32) / 2)
     assert math.isnan(drg["low"]) and drg["verdict"] == "n < 3"
 

@@ -96,7 +96,7 @@ def test_the_page_has_a_row_and_a_sentence_for_each_regime_with_intervals(ran, m
     assert planned.frame["0.2 points"].item().endswith(f" %; over {MOST}")
     assert planned.frame["2 points"].item().endswith(" %; 7")
     assert said.startswith("- `full`, resnet10_w16: 3 seeds show ") and "Of the 45 gains over vanilla" in said
-    assert "Of the 15 differences of its own methods to DLB" in said and len(shown.frame) == 12
+    assert "Of the 15 differences between its own methods and DLB" in said and len(shown.frame) == 12
 
 
 def test_without_three_seeds_there_is_a_sentence(ran):

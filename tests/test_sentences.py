@@ -63,19 +63,29 @@ def test_the_answer_names_the_network_where_there_are_several(ran):
 @pytest.mark.parametrize(
     ("rows", "expected"),
     [
-        ({"drg": GAIN, "dlb": [80.0, 80.2, 80.4]}, "use `dlb`: +3.00 points, for 1.96 times the training time."),
-        ({"drg": GAIN, "dsr": LOSS}, "use `drg`: +2.00 points, for 1.21 times the training time."),
+        (
+            {"drg": GAIN, "dlb": [80.0, 80.2, 80.4]},
+            "`dlb` is better by 3.00 points (+2.55 to +3.45) at 1.96 times the training time; "
+            "`drg` is better by 2.00 points (+1.55 to +2.45) at 1.21 times the training time.",
+        ),
+        (
+            {"drg": GAIN, "dsr": LOSS},
+            "`drg` is better by 2.00 points (+1.55 to +2.45) at 1.21 times the training time.",
+        ),
         ({"drg": LOSS}, "is shown to do better, and a gain of more than 0.7 points is ruled out for all of them."),
     ],
 )
-def test_the_advice_is_the_best_method_with_a_verdict_and_its_cost(ran, rows, expected):
+def test_the_advice_is_what_is_better_with_its_interval_and_cost(ran, rows, expected):
     text = sentences.advice(experiment("table_1"), ran("full", **OTHERS, **rows))
-    assert text.startswith("**If your network does not overfit**, as it does there under plain training (77 % on")
+    assert text.startswith("- **Where plain training does not overfit**, as in `full` (77 % on its augmented training")
     assert text.endswith(expected)
 
 
-def test_without_a_verdict_there_is_no_advice(ran):
-    assert sentences.advice(experiment("table_1"), ran("full", **OTHERS)) == ""
+def test_the_advice_has_a_line_for_each_regime_with_intervals(ran):
+    ran("full", vanilla=VANILLA, drg=[70.0])
+    ran("tenth", vanilla=VANILLA, drg=GAIN)
+    first, second = sentences.advice(experiment("table_1"), ran("fifth", vanilla=VANILLA, byot=GAIN)).splitlines()
+    assert "as in `tenth`" in first and "as in `fifth`" in second and "`byot` is better" in second
 
 
 def test_methods_stand_under_their_verdicts_with_their_gains(ran):

@@ -49,7 +49,10 @@ def test_a_row_of_few_seeds_has_the_baseline_of_its_seeds_and_the_caption_says_s
         "-4.12 over 52.20",
         "n < 3",
     ]
-    assert "with fewer than 3 seeds they are differences to vanilla's mean at the same seeds" in table.caption
+    assert (
+        "with fewer than 3 seeds they are differences from vanilla's mean at the same seeds, which follows *over*"
+        in table.caption
+    )
     assert "simultaneous 95 % interval" not in frame and "residual sd" not in frame and "the paper, %" not in frame
 
 
@@ -76,7 +79,7 @@ def test_a_caption_counts_the_runs_that_name_no_commit(ran):
 
 def test_a_caption_says_how_the_runs_were_made(ran):
     table, _ = shown("table_1", "full", ran("full", vanilla=[52.0], drg=[53.0]))
-    assert "2 runs of 12 epochs on cifar100, on x, 1 thread, bf16, 1.0 minutes a run (median)." in table.caption
+    assert "2 runs of 12 epochs on cifar100, on x, 1 thread, bf16, 1.0 minutes per run (median)." in table.caption
 
 
 def test_the_papers_table_has_its_rows_and_the_networks_asked_for():

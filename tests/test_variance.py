@@ -65,12 +65,12 @@ def found(*rows, method="vanilla"):
         ([[math.nan] * 4], "Not known yet.", "No run of `vanilla` on photographs has 3 scored epochs."),
         (
             [[0.9, 0.8, 0.7, 0.95]],
-            "The opposite of what the paper says.",
+            "Not the paper's sign.",
             "In the only run of plain training on photographs (`tenth`)",
         ),
         (
             [[0.9] * 4, [0.3] * 4],
-            "The opposite of what the paper says.",
+            "Not the paper's sign.",
             "In all 2 runs of plain training on photographs (`tenth`), the",
         ),
         ([[-0.9] * 4, [-0.3] * 4], "The sign is the paper's.", "Pearson's r is -0.90 to -0.30."),
@@ -80,7 +80,7 @@ def found(*rows, method="vanilla"):
 def test_the_finding_comes_first_and_has_the_sign_of_the_records(rows, head, text):
     said = finding(found(*rows))
     assert said.startswith(f"**{head}**") and text in said
-    assert ("None of the four definitions gives the negative sign" in said) == (head.startswith("The opposite"))
+    assert ("None of the four definitions gives the strong negative" in said) == (head.startswith("Not the paper"))
 
 
 def test_where_signs_differ_each_definition_has_its_count():
@@ -91,8 +91,8 @@ def test_where_signs_differ_each_definition_has_its_count():
 
 def test_other_methods_are_counted_after_plain_training():
     both = pandas.concat([found([0.9] * 4), found([-0.2, 0.1, 0.1, 0.1], [0.3] * 4, method="ls")], ignore_index=True)
-    text = "Over all methods together, r is negative by some definition in 1 of 3 runs; the lowest is -0.20."
-    assert finding(both).endswith(text) and finding(both).startswith("**The opposite")
+    text = "Over all methods on photographs, r is negative by some definition in 1 of 3 runs; the lowest is -0.20."
+    assert finding(both).endswith(text) and finding(both).startswith("**Not the paper")
 
 
 def test_pictures_say_in_words_what_they_show(ran):

@@ -81,7 +81,21 @@ def test_a_prediction_is_what_the_intervals_of_the_two_enclosing_regimes_span():
     assert drg["paper"] == pytest.approx(1.78)
     assert all(pandas.isna(one["low"]) and one["lacking"] == ["below", "above"] for one in others)
     shown = when.prediction(TABLE_1, found)
-    assert shown.tabs[""][1].frame.values.tolist() == [["`drg`", "below and above", "-0.50 to +2.00", "+1.78"]]
+    assert shown.tabs[""][1].frame.values.tolist() == [["`drg`", "below and above", "-0.50 to +2.00", "+1.78, within"]]
+
+
+def test_a_trend_is_shown_where_the_intervals_at_the_two_ends_do_not_overlap():
+    rows = [row("far", 60, 5, 6), row("near", 1, -9, -8), row("middle", 9, 0, 9), row("none", 99, None, None)]
+    rows += [row("near", 1, 0, 2, "ls"), row("far", 60, 1, 3, "ls"), row("far", 60, 1, 3, "dlb")]
+    found = pandas.DataFrame([one | {"gain": ((one["low"] or 0) + (one["high"] or 0)) / 2} for one in rows])
+    head, _, *items = when.finding(found).splitlines()
+    assert head.startswith("**The gain depends on the regime for `drg`.**")
+    assert items == [
+        "- `drg`: -8.50 in `near` (gap 1.0) and +5.50 in `far` (gap 60.0); it rises.",
+        "- `ls`: +1.00 in `near` (gap 1.0) and +2.00 in `far` (gap 60.0); the two intervals overlap.",
+    ]
+    assert when.finding(found[found["method"] == "ls"]).startswith("**No trend is shown.**")
+    assert when.finding(found[found["method"] == "dlb"]).startswith("**Not known yet.**")
 
 
 def test_regimes_on_one_side_predict_nothing_and_the_page_says_so():

@@ -39,7 +39,10 @@ def committed(name, results=RESULTS):
             tabs[regime.id] = [f"**Regime `{regime.id}`:** {regime.text}.", *blocks]
         missing += [] if there else [regime.id]
         gathered += there
-    return Body(chosen, gathered, tabs, sentences.not_run(missing) if gathered else _nothing(chosen))
+    page = Body(chosen, gathered, tabs, sentences.not_run(missing))
+    if not gathered:
+        page.finding = _nothing(chosen)
+    return page
 
 
 def _nothing(chosen):

@@ -112,7 +112,7 @@ class Claim:
         if len(gains) < 2:
             return "".join(map("{:+z.2f} points".format, gains))
         span = f"{gains.mean():+z.2f} points on average ({gains.min():+z.2f} to {gains.max():+z.2f})"
-        return f"better in {(gains > 0).sum()} of {len(gains)}, by {span}"
+        return f"above zero in {(gains > 0).sum()} of {len(gains)}; {span}"
 
 
 def answers(place):

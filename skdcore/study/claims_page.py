@@ -11,12 +11,13 @@ from skdcore.study.measured import KINDS, OPEN
 from skdcore.study.sentences import PERCENT, not_run
 from skdcore.study.statistics import NO_GAIN, UNDECIDED
 
-FORMS = {"time": "×{:.2f}", "storage": "×{:.2f}", "correlation": "{:+z.2f}", "calibration": "{:+z.3f}"}
-FORMS |= dict.fromkeys(("separation", "attention"), "{:+z.3f}")
+FORMS = {"time": "×{:.2f}", "storage": "×{:.2f}", "correlation": "{:+z.2f}", "confidence": "{:+z.2f}"}
+FORMS |= dict.fromkeys(("calibration", "separation", "attention"), "{:+z.3f}")
 SPREADS = {
     "time": "the ratio of two medians over n turns, with the quartiles that are farthest apart",
     "storage": "a count",
     "correlation": "the mean of n runs, with the lowest and the highest",
+    "confidence": f"a mean over n seeds, with its {PERCENT} interval, simultaneous over all methods",
     "calibration": f"a mean over n seeds, with its {PERCENT} interval, simultaneous over all methods and metrics",
     "separation": f"a mean over n seeds, with its {PERCENT} interval, simultaneous over all methods",
     "attention": f"a mean over n seeds, with its {PERCENT} interval",
@@ -44,11 +45,13 @@ def overview(found):
         row |= {regime.id: _counts(own[own["regime"] == regime.id]) for regime in deciding() if regime.id in ran}
         row |= {"elsewhere": _counts(own[own["regime"].isna()])}
         text = claim["says"] or f"This study asks: {claim['asks']}"
-        row |= {"what the paper says": f"{text} ({claim['where']})", "its size": claim["size"]}
-        rows.append(row | {"its own cells": claim["computed"]})
-    caption = "The claims, in our words; how many comparisons have which verdict in each regime that has records, and "
-    caption += "elsewhere, by benchmark or by count; what the paper prints, gains in percentage points; and the same, "
-    caption += "computed from its own numbers."
+        row |= {"what the paper says": f"{text} ({claim['where']})", "the size it prints": claim["size"]}
+        rows.append(row | {"from its own tables": claim["computed"]})
+    caption = "The claims in our words, and how many of their comparisons have which verdict: in each regime that has "
+    caption += (
+        "records, and elsewhere, by benchmark or by count. Beside them are the size that the paper prints, gains in "
+    )
+    caption += "percentage points, and what its own tables give."
     return Table(pandas.DataFrame(rows), caption, "tab-claims-overview", defines=True)
 
 
@@ -134,15 +137,8 @@ def retold(found, *names):
 
 
 def summary(found):
-    """The verdicts on the paper's claims of accuracy in the regime nearest to the paper's, and on all others."""
-    frame = table_of(found).query("not asked")
-    accuracy = frame[frame["kind"] == ACCURACY]
-    others = frame[(frame["kind"] != ACCURACY) & ~frame["verdict"].isin(OPEN)]
-    parts = [f"{to_claim(claim)}: {_counts(rows)}" for claim, rows in others.groupby("claim", sort=False)]
-    return " ".join([_nearest(accuracy), f"Beyond accuracy, by verdict: {'; '.join(parts)}." if parts else ""]).strip()
-
-
-def _nearest(frame):
+    """The verdicts on the paper's claims of accuracy in the regime nearest to the paper's."""
+    frame = table_of(found).query(f"not asked and kind == '{ACCURACY}'")
     for regime in reversed(deciding()):
         own = frame[frame["regime"] == regime.id]
         if own["low"].notna().any():
@@ -155,6 +151,6 @@ def _nearest(frame):
         names = ", ".join(to_claim(claim) for claim in rows["claim"].unique() if word != MISSING)
         parts += [f"{word} ({': '.join(filter(None, [str(len(rows)), names]))})"] if len(rows) else []
     return (
-        f"**The paper's claims in the regime `{regime.id}`** ({regime.text}). Verdicts on their {len(own)} "
-        f"comparisons: {', '.join(parts)}."
+        f"**The paper's claims about accuracy in the regime `{regime.id}`** ({regime.text}). Verdicts on their "
+        f"{len(own)} comparisons, without those of this study's own questions: {', '.join(parts)}."
     )

@@ -35,7 +35,7 @@ class EqualCost(Tabs):
                 title = f"{one.title}, {one.dataset}"
                 self.points[title], c = points(one, regime.epochs)
                 if number_of := self.points[title]["low"].notna().sum():
-                    of = "all differences to vanilla in the figure"
+                    of = "all differences from vanilla in the figure"
                     said.append(f"- {escaped(title)}: {family(one, of, number_of, c)}")
         self.basis = "\n".join(said)
         super().__init__(tabs, " ".join(filter(None, [*waiting, not_run(missing)])))

@@ -18,12 +18,16 @@ from skdcore.study.claims import within
 from skdcore.study.drawings import committed
 from skdcore.study.evidence import FEW, judged
 from skdcore.study.experiments import MISSING, RESULTS, deciding, experiment, regime
-from skdcore.study.statistics import LEVEL, MIN_SEEDS, bonferroni, over, pairs
+from skdcore.study.metrics import HIGHER, LOWER
+from skdcore.study.statistics import LEVEL, MIN_SEEDS, UNDECIDED, bonferroni, over, pairs
 from skdcore.study.variance import DEFINITIONS, correlations
 
 UNMEASURED = "not yet measured"
 OPEN = MISSING, UNMEASURED  # there is no record
-METRICS = {"ece": "ECE", "nll": "NLL", "ece_scaled": "ECE, scaled", "nll_scaled": "NLL, scaled"}
+METRICS = {  # final metrics of a record by kind of claim, lower being what the paper claims or better
+    "confidence": {"temperature": "temperature"},
+    "calibration": {"ece": "ECE", "nll": "NLL", "ece_scaled": "ECE, scaled", "nll_scaled": "NLL, scaled"},
+}
 NOTHING = {"n": 0, "estimate": nan, "low": nan, "high": nan}
 
 
@@ -80,16 +84,16 @@ def correlation(claim, evidence, results):
     return rows
 
 
-def calibration(claim, evidence, results):
-    """Differences in ECE and NLL (nats), also after temperature scaling, at the same seeds.
+def probabilities(claim, evidence, results):
+    """Differences in METRICS at the same seeds: the fitted temperature, or ECE and NLL (nats), also when scaled by it.
 
     Each metric has a linear model of its own over all rows of a network, as accuracy has.  The intervals of a network
     are simultaneous over the claim's methods and over the metrics (Bonferroni).
     """
-    rows = []
+    rows, metrics = [], METRICS[claim.kind]
     for place, one in _places(evidence):
-        for metric, words in METRICS.items():
-            level = bonferroni(len(METRICS) * max(1, one.networks if one else 1))
+        for metric, words in metrics.items():
+            level = bonferroni(len(metrics) * max(1, one.networks if one else 1))
             rows += [place | row for row in _differences(claim, words, _values(one, metric) if one else {}, level)]
     return rows
 
@@ -155,7 +159,8 @@ KINDS = {
     "time": time,
     "storage": storage,
     "correlation": correlation,
-    "calibration": calibration,
+    "confidence": probabilities,
+    "calibration": probabilities,
     "separation": separation,
     "attention": attention,
 }
@@ -171,4 +176,8 @@ def measured(claim, evidence, results=RESULTS):
 def _verdict(claim, row):
     if row["n"] == 0:
         return ""
-    return FEW if pandas.isna(row["low"]) else claim.verdict(row["place"], row["low"], row["high"])
+    if pandas.isna(row["low"]):
+        return FEW
+    if claim.asks:
+        return HIGHER if row["low"] > 0 else LOWER if row["high"] < 0 else UNDECIDED
+    return claim.verdict(row["place"], row["low"], row["high"])

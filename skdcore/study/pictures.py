@@ -143,7 +143,7 @@ def _embedding(drawing, name):
         "t-SNE of the features before the last layer: test images of classes that were drawn by a seeded rule, with "
         "seed 0. Colours are classes; with so many, similar colours mean nothing."
     )
-    alt = f"Clouds of points coloured by class, a panel a method. Mean silhouette: {_means(drawing, 'silhouette')}"
+    alt = f"Clouds of points coloured by class, one panel per method. Mean silhouette: {_means(drawing, 'silhouette')}"
     return Picture(figure, caption, alt, name)
 
 

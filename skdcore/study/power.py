@@ -118,7 +118,7 @@ def page(experiment, results=RESULTS):
         name = f"`{one.regime}`, {one.network}"
         least[name] = bound = shown_by(MIN_SEEDS, one.s, one.rows, one.level)
         text = f"- {name}: {MIN_SEEDS} seeds show {bound:.2f} points or more with a probability of {100 * ENOUGH:g} %."
-        for rival, words in ((BASELINE, "gains over vanilla"), ("dlb", "differences of its own methods to DLB")):
+        for rival, words in ((BASELINE, "gains over vanilla"), ("dlb", "differences between its own methods and DLB")):
             points = pandas.Series(
                 [d for pair, printed in differences.items() if pair[1] == rival for d in printed.values()]
             )

@@ -120,27 +120,31 @@ def _span(frame, low, high, between=" to "):
 
 
 def advice(experiment, results=RESULTS):
-    """One line for whoever trains a network like that of the regime that is `nearest`; empty without one."""
-    _, there = nearest(experiment, results)
-    if not there:
-        return ""
-    one = there[0]
+    """For whoever trains a network like that of a regime: what helps there, a line each, the paper's first.
+
+    Empty without a regime where a method has a verdict.
+    """
+    there = [(regime, one) for regime in reversed(serving(experiment)) for one in on(experiment, regime, results)]
+    return _list([_advice(regime, one) for regime, one in there if one.gains[0]], [])
+
+
+def _advice(regime, one):
     ends = [(run["curve"]["train"][-1], run["curve"]["test"][-1]) for run in one.runs[BASELINE].values()]
     train, test = pandas.DataFrame(ends).mean()
     kind = "overfits" if train - test > OVERFITS else "does not overfit"
-    text = f"**If your network {kind}**, as it does there under plain training ({train:.0f} % on its augmented "
-    text += f"training images, {test:.0f} % on the test images), "
-    gains, _ = one.gains
-    better = [(gain.estimate, method) for method, gain in gains.items() if gain.low > 0]
+    text = f"**Where plain training {kind}**, as in `{regime.id}` ({train:.0f} % on its augmented training images, "
+    text += f"{test:.0f} % on the test images), "
+    better = {method: gain for method, gain in one.gains[0].items() if gain.low > 0}
     if not better:
-        most = max(gain.high for gain in gains.values())
-        text += f"no method that was tried ({', '.join(f'`{method}`' for method in gains)}) is shown to do better, "
-        return text + f"and a gain of more than {most:.1f} points is ruled out for all of them."
-    gain, method = max(better)
-    text += f"use `{method}`: {gain:+z.2f} points"
-    with suppress(ValueError):  # a cost that is not known
-        text += f", for {equal_cost.cost(one.network, method):.2f} times the training time"
-    return f"{text}."
+        most = max(gain.high for gain in one.gains[0].values())
+        text += f"no method that was tried ({', '.join(f'`{method}`' for method in one.gains[0])}) is shown to do "
+        return text + f"better, and a gain of more than {most:.1f} points is ruled out for all of them."
+    parts = []
+    for method, (gain, low, high) in better.items():
+        parts.append(f"`{method}` is better by {gain:.2f} points ({low:+z.2f} to {high:+z.2f})")
+        with suppress(ValueError):  # a cost that is not known
+            parts[-1] += f" at {equal_cost.cost(one.network, method):.2f} times the training time"
+    return f"{text}{'; '.join(parts)}."
 
 
 def by_regime(experiment, miniature):

@@ -33,7 +33,8 @@ def accuracies(experiment, evidence, name):
     caption = f"{experiment.title}, {evidence.title}: mean ± standard deviation over n seeds, final epoch, whole test "
     caption += "split. Gains are in percentage points"
     if frame["baseline"].notna().any():
-        caption += f"; with fewer than {MIN_SEEDS} seeds they are differences to vanilla's mean at the same seeds"
+        caption += f"; with fewer than {MIN_SEEDS} seeds they are differences from vanilla's mean at the same seeds, "
+        caption += "which follows *over*"
     filled = table.loc[:, (table != "").any()]
     found = [record for method in experiment.rows for record in evidence.runs.get(method, {}).values()]
     to_runs = {"ours, %": links.to_runs(evidence.runs, frame["method"])}
@@ -139,7 +140,7 @@ def made(found):
     minutes = pandas.Series([r["cost"]["seconds"] / 60 for r in found if "cost" in r], dtype=float)
     run, codes = found[0]["run"], sorted({code for record in found for code in _parts(record, "code")})
     text = f"{_count(len(found), 'run')} of {_count(run['epochs'], 'epoch')} on {run['dataset']}, on "
-    text += f"{' and '.join(sorted(devices))}, {minutes.median():.1f} minutes a run (median)."
+    text += f"{' and '.join(sorted(devices))}, {minutes.median():.1f} minutes per run (median)."
     if len(codes) > 1:
         text += f" The runs used {len(codes)} versions of the core's source: {', '.join(codes)}. Each is a hash of its "
         text += "text, so a reworded comment makes another version."

@@ -81,9 +81,9 @@ def finding(found):
     named = ", ".join(f"`{name}`" for name in found.loc[r.index, "where"].str.partition(",")[0].unique())
     runs = f"{'the only run' if len(r) == 1 else f'all {len(r)} runs'} of plain training on photographs ({named})"
     if not negative.any(axis=None):
-        text = f"**The opposite of what the paper says.** In {runs}, the variance of the ranked "
-        text += f"outputs rises with the accuracy: Pearson's r is {span}. None of the four definitions gives the "
-        text += "negative sign of the paper."
+        text = f"**Not the paper's sign.** In {runs}, the variance of the ranked outputs does not fall as the "
+        text += f"accuracy rises: Pearson's r is {span}. None of the four definitions gives the strong negative "
+        text += "correlation of the paper."
     elif negative.all(axis=None):
         text = f"**The sign is the paper's.** In {runs}, the variance of the ranked outputs falls "
         text += f"as the accuracy rises, by each of the four definitions: Pearson's r is {span}."
@@ -93,7 +93,9 @@ def finding(found):
         text += f"{len(r)} runs have the negative sign of the paper, by definition: {counts}."
     every = found[[*DEFINITIONS]].dropna()
     if len(every) > len(r):
-        text += f" Over all methods together, r is negative by some definition in {(every < 0).any(axis=1).sum()} of "
+        text += (
+            f" Over all methods on photographs, r is negative by some definition in {(every < 0).any(axis=1).sum()} of "
+        )
         text += f"{len(every)} runs; the lowest is {every.min(axis=None):+z.2f}."
     return text
 

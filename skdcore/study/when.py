@@ -111,6 +111,30 @@ def gains(experiment, found):
     return Tabs({"": table} if rows else {}, " ".join(filter(None, [unknown, absent])))
 
 
+def finding(found):
+    """How each method's gain goes from the regime with the smallest gap to that with the largest, as a list.
+
+    A trend is shown if the two intervals do not overlap.
+    """
+    ready = found[found["low"].notna() & found["gap"].notna()].sort_values("gap")
+    items, shown = [], []
+    for method in METHODS:
+        own = ready[ready["method"] == method]
+        if own["gap"].nunique() < 2:
+            continue
+        ends = first, last = own.iloc[0], own.iloc[-1]
+        if apart := last.low > first.high or last.high < first.low:
+            shown.append(f"`{method}`")
+        said = [f"{end.gain:+z.2f} in `{end.regime}` (gap {end.gap:.1f})" for end in ends]
+        verdict = f"it {'rises' if last.gain > first.gain else 'falls'}" if apart else "the two intervals overlap"
+        items.append(f"- `{method}`: {' and '.join(said)}; {verdict}.")
+    if not items:
+        return "**Not known yet.** No method has an interval in two regimes."
+    head = f"The gain depends on the regime for {', '.join(shown)}." if shown else "No trend is shown."
+    rule = "Gains in the regimes with the smallest and the largest gap where a method has an interval, in points:"
+    return "\n".join([f"**{head}** {rule}", "", *items])
+
+
 def prediction(experiment, found):
     """What `predictions` says, and why it does not say more."""
     limit, rows, without = 100 - experiment.rows[BASELINE][TARGET], [], {}
@@ -120,13 +144,14 @@ def prediction(experiment, found):
             continue
         row = {"method": f"`{one.method}`", "from the regimes": one.regimes}
         row |= {"predicted": f"{one.low:+z.2f} to {one.high:+z.2f}"}
-        rows.append(row | {"the paper prints": "" if pandas.isna(one.paper) else f"{one.paper:+z.2f}"})
+        side = "above" if one.paper > one.high else "below" if one.paper < one.low else "within"
+        rows.append(row | {"the paper prints": "" if pandas.isna(one.paper) else f"{one.paper:+z.2f}, {side}"})
     blocks = [f"The gap of `{TARGET}` at the paper's scale is taken to be at most {limit:.2f} points."]
     if rows:
         caption = f"Predicted gains over vanilla at the paper's scale, {TARGET}, in percentage points."
         blocks.append(Table(pandas.DataFrame(rows), caption, "tab-when-prediction"))
     for sides, names in without.items():
         blocks.append(
-            f"**No prediction yet** for {', '.join(names)}: no regime {sides} that gap has an interval of it."
+            f"**No prediction yet** for {', '.join(names)}: no regime {sides} that gap has an interval for it."
         )
     return Tabs({"": blocks})
