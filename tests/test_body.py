@@ -15,7 +15,7 @@ def test_a_regime_with_records_has_a_tab_with_its_table_and_sentences(ran):
     assert list(page.tabs) == ["full", "tenth", "paper"]
     head, said, table, model = page.tabs["full"]
     assert head == f"**Regime `full`:** {regime('full').text}."
-    assert said.startswith("Worse than vanilla: `drg` (-2.00). Vanilla ends at 52.2 %")
+    assert said.startswith("Worse than vanilla: `drg` (-2.00, -2.25 to -1.75). Vanilla ends at 52.2 %")
     assert table.name == "tab-table-1-full-resnet10-w16"
     assert "simultaneous 95 % intervals of all gains over vanilla (1) have" in model
     assert list(page.frames) == list(page.runs) == ["regime full, resnet10_w16", "regime tenth, resnet10_w16"]

@@ -86,6 +86,6 @@ def finding(values, method, heads, decides):
     rows = {words: of_method(by_method, method) for words, by_method in values.items()}
     if None in rows.values():
         return f"{method.upper()} did not run beside vanilla."
-    numbers = " and ".join(f"{words} {difference(row)}" for words, row in rows.items())
+    numbers = "; ".join(f"{words} {difference(row)}" for words, row in rows.items())
     head = (heads | {FEW: f"With fewer than {MIN_SEEDS} seeds there is no verdict."})[judge(rows[decides])]
     return f"**{head}** {method.upper()} minus vanilla: {numbers}."

@@ -38,12 +38,14 @@ def rules():
 
 
 def verdicts(frame):
-    """The methods of a comparison under their verdicts, with their gains."""
+    """The methods of a comparison under their verdicts, with their gains, and the intervals that leave out zero."""
     parts = []
     for verdict, head in HEADS.items():
-        rows = frame[frame["verdict"] == verdict]
-        names = ", ".join(f"`{row.method}` ({row.gain:+z.2f})" for row in rows.itertuples())
-        parts += [f"{head}: {names}."] if names else []
+        named = []
+        for row in frame[frame["verdict"] == verdict].itertuples():
+            interval = f", {row.low:+z.2f} to {row.high:+z.2f}" if verdict in (BETTER, WORSE) else ""
+            named.append(f"`{row.method}` ({row.gain:+z.2f}{interval})")
+        parts += [f"{head}: {', '.join(named)}."] if named else []
     return " ".join(parts) or "There is nothing to compare with vanilla yet."
 
 
