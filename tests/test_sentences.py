@@ -91,7 +91,8 @@ def test_the_advice_has_a_line_for_each_regime_with_intervals(ran):
 def test_methods_stand_under_their_verdicts_with_their_gains(ran):
     (one,) = of_regime(regime("paper"), ran(**OTHERS, drg=GAIN, dsr=LOSS, dlb=[79.6]))
     assert sentences.verdicts(one.compare(experiment("table_1"))) == (
-        "Better than vanilla: `drg` (+2.00, +1.55 to +2.45). Worse than vanilla: `dsr` (-1.03, -1.48 to -0.59). Undecided: `ls` (+0.07), "
+        "Better than vanilla: `drg` (+2.00, +1.55 to +2.45). Worse than vanilla: `dsr` (-1.03, -1.48 to -0.59). "
+        "Undecided: `ls` (+0.07), "
         "`byot` (+0.20). Fewer than 3 seeds, so without an interval: `dlb` (+2.60)."
     )
     (one,) = of_regime(regime("full"), ran("full", drg=[50.0]))
