@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 import warnings
+from contextlib import suppress
 from math import inf
 from pathlib import Path
 
@@ -71,20 +72,19 @@ def parser():
     queue.add_argument("regime", nargs="+", help="regimes of study.yml, such as tenth, fifth or paper")
     queue.add_argument("--round", nargs="+", metavar="R", help="rounds of study.yml, such as A; default: all")
     queue.add_argument("--dry-run", **DRY_RUN)
-    queue.add_argument("--workers", type=int, default=1, metavar="N", help="runs at a time (default: %(default)s)")
-    queue.add_argument("--dataset", help="in place of the regime's, to try the queue out")
+    queue.add_argument(
+        "--workers", type=at_least_one, default=1, metavar="N", help="runs at a time (default: %(default)s)"
+    )
+    queue.add_argument(
+        "--dataset",
+        help="in place of the regime's: another to try the queue out, or folder:PATH for a regime of images",
+    )
     _how(queue)
     show = _add(commands, show_command, "a table of records")
-    show.add_argument("results", nargs="?", default="results", help="folder of records (default: %(default)s)")
-    bench = _add(commands, bench_command, "what a step costs, in ratios")
-    bench.add_argument("--model", default="resnet18", choices=MODELS, help="default: %(default)s")
-    bench.add_argument("--all", action="store_true", help="every network, one after the other")
-    bench.add_argument("--method", nargs="+", help="default: those of Tables I and IV, and ols")
-    bench.add_argument(
-        "--minutes", type=float, default=4.3, help="how long a network takes in all (default: %(default)s)"
+    show.add_argument(
+        "results", nargs="?", type=folder, default="results", help="folder of records (default: %(default)s)"
     )
-    bench.add_argument("--results", default="_build/results", help="folder for its record (default: %(default)s)")
-    bench.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
+    _bench(_add(commands, bench_command, "what a step costs, in ratios"))
     models = _add(commands, models_command, "the networks and what they cost")
     models.add_argument("--side", type=int, default=32, help="image side in pixels (default: %(default)s)")
     models.add_argument("--classes", type=int, default=100, help="default: %(default)s")
@@ -102,11 +102,15 @@ def _add(commands, command, help_, **options):
 
 def _cluster(sub):
     sub.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler (tcp://host:8786); default: this machine")
-    sub.add_argument("--workers", type=int, metavar="N", help="runs at a time; default: one a GPU, else one a core")
+    sub.add_argument(
+        "--workers", type=at_least_one, metavar="N", help="runs at a time here; default: one per GPU, else one per core"
+    )
 
 
 def _runs(sub):
-    sub.add_argument("--dataset", required=True, help=f"{', '.join(DATASETS)} or folder:PATH")
+    sub.add_argument(
+        "--dataset", required=True, help=f"{', '.join(DATASETS)}, folder:PATH, or a part such as cifar100(n=50)"
+    )
     sub.add_argument("--model", required=True, nargs="+", help=", ".join(MODELS))
     sub.add_argument(
         "--method",
@@ -118,9 +122,11 @@ def _runs(sub):
 
 
 def _how(sub):
-    sub.add_argument("--epochs", type=int, help="default: the data set's recipe")
+    sub.add_argument("--epochs", type=int, help="default: the data set's recipe or, in a queue, the regime's")
     sub.add_argument("--root", help="folder that holds the data set's files; only resized images are written to it")
-    sub.add_argument("--results", default="results", help="folder for records and checkpoints (default: %(default)s)")
+    sub.add_argument(
+        "--results", type=folder, default="results", help="folder for records and checkpoints (default: %(default)s)"
+    )
     sub.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
     sub.add_argument(
         "--eager",
@@ -135,6 +141,41 @@ def _how(sub):
         default=inf,
         help="stop at a checkpoint after this time, such as 9m or 1h30m",
     )
+
+
+def _bench(sub):
+    sub.add_argument("--model", default="resnet18", choices=MODELS, help="default: %(default)s")
+    sub.add_argument("--all", action="store_true", help="every network, one after the other")
+    sub.add_argument("--method", nargs="+", help="default: those of Tables I and IV, and ols")
+    sub.add_argument(
+        "--minutes", type=minutes, default=4.3, help="how long a network takes in all (default: %(default)s)"
+    )
+    sub.add_argument(
+        "--results", type=folder, default="_build/results", help="folder for its record (default: %(default)s)"
+    )
+    sub.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
+
+
+def at_least_one(text):
+    """A whole number of at least 1."""
+    if not (text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"{short(text)}: a whole number of at least 1")
+    return int(text)
+
+
+def folder(text):
+    """The path of a folder; an empty one would be this folder, which nobody means by it."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty path; . is this folder")
+    return text
+
+
+def minutes(text):
+    """A number of minutes up to a day."""
+    with suppress(ValueError):
+        if 0 < (number := float(text)) <= 24 * 60:
+            return number
+    raise argparse.ArgumentTypeError(f"{short(text)}: a number of minutes above 0, up to 1440")
 
 
 def duration(text):

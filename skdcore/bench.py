@@ -83,8 +83,18 @@ def _file(results, model, device):
 
 
 def kept(results, model):
-    """What `keep` has put under a folder for a model, one a device."""
-    return [json.loads(file.read_text()) for file in sorted(Path(results, "bench").glob(f"{model}-*.json"))]
+    """What `keep` has put under a folder for a model, one a device.  Raises ValueError for a file that is none."""
+    return [_read(file) for file in sorted(Path(results, "bench").glob(f"{model}-*.json"))]
+
+
+def _read(file):
+    try:
+        record = json.loads(file.read_text())
+        if not (record["steps"] and record["provenance"]["device"]):
+            raise ValueError("nothing was timed")
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{file}: not a benchmark ({error}); move it away") from None
+    return record
 
 
 def _turns(makers, end, device):

@@ -78,7 +78,7 @@ def of_each_class(images, labels, n, seed, classes, name):
     """
     labels = torch.as_tensor(labels)
     counts = labels.bincount(minlength=len(classes))
-    if n > counts.min():
+    if n > int(counts.min()):
         raise ValueError(
             f"{name}(n={n}): the smallest class, {classes[int(counts.argmin())]!r}, has {counts.min()} images"
         )
@@ -222,10 +222,13 @@ def _distort(clean, labels, chance):
 def _folder(path):
     """Reads PATH/train and PATH/test; images are scaled and centre-cropped to one of `SIDES`."""
     parts = []
+    if not path.is_dir():
+        raise FileNotFoundError(f"{path}: no such folder; expected one with train/CLASS/* and test/CLASS/*")
     for part in ("train", "test"):
         if not (path / part).is_dir():
             raise FileNotFoundError(f"{path}: no folder {part}/; expected train/CLASS/* and test/CLASS/*")
-        parts.append({d.name: image_files(d) for d in sorted((path / part).iterdir()) if d.is_dir()})
+        folders = [d for d in sorted((path / part).iterdir()) if d.is_dir() and not d.name.startswith(".")]
+        parts.append({d.name: image_files(d) for d in folders})
     train, test = parts
     _check_classes(path, train, test)
     warn_of_others(path, {file for part in parts for files in part.values() for file in files})
@@ -238,8 +241,9 @@ def _check_classes(path, train, test):
     if len(train) < 2:
         raise ValueError(f"{path / 'train'}: {len(train)} class; a classifier needs at least 2")
     if train.keys() != test.keys():
-        odd = sorted(train.keys() ^ test.keys())
-        raise ValueError(f"{path}: both splits must hold the same classes; only one has {', '.join(odd)}")
+        odd = {"train/": sorted(train.keys() - test.keys()), "test/": sorted(test.keys() - train.keys())}
+        said = " and ".join(f"only {part} has {', '.join(names)}" for part, names in odd.items() if names)
+        raise ValueError(f"{path}: both splits must hold the same classes; {said}")
 
 
 def _read(part, side):

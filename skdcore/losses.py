@@ -26,12 +26,13 @@ def kl(teacher, student, tau=1.0, detach=True):
     """tau^2 times equation (4): tau^2 * sum_k q_k log(q_k / p_k), mean over the batch.
 
     Teacher logits come first, as in the paper; no gradient reaches them unless `detach=False`.
-    Raises ValueError if the shapes differ (a silent broadcast would teach nonsense) or tau <= 0.
+    Raises ValueError if the shapes differ (a silent broadcast would teach nonsense) or for a tau that is no number
+    above 0 and below 1e9 (its square must be finite).
     """
     if teacher.shape != student.shape:
         raise ValueError(f"teacher {tuple(teacher.shape)} and student {tuple(student.shape)} must have one shape")
-    if not tau > 0:
-        raise ValueError(f"temperature tau={tau} must be greater than 0")
+    if not 0 < tau < 1e9:
+        raise ValueError(f"temperature tau={tau} must be greater than 0 and less than 1e9")
     if detach:
         teacher = teacher.detach()
     log_q, log_p = F.log_softmax(teacher / tau, dim=1), F.log_softmax(student / tau, dim=1)

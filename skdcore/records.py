@@ -121,7 +121,7 @@ def read(file):
     try:
         record = json.loads(Path(file).read_text(), parse_constant=_refuse, object_pairs_hook=_object_of)
     except ValueError as error:  # no JSON, or no text at all
-        raise ValueError(f"{file}: not a record: {error}") from None
+        raise ValueError(f"{file}: not a record: {error}; move it away to train the run again") from None
     return check(record, file)
 
 
@@ -214,7 +214,7 @@ def lock(file, stop=lambda: None, line=None):
             if reason := stop():
                 raise Stopped(f"{file}: another process is training this run; {reason}") from None
             if line:
-                line.update(lambda: f"{file}: another process is training this run; this one waits")
+                line.update(lambda: f"another process is training this run; this one waits: {file}")
 
 
 def under(results):

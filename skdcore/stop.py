@@ -15,10 +15,17 @@ def ask(sweep):
     ASKED.add(sweep)
 
 
+def _heard(*names):
+    """The signals that this thread can have handlers for; not a SIGHUP that `nohup` has the process ignore."""
+    if threading.current_thread() is not threading.main_thread():
+        return []
+    return [name for name in names if name != signal.SIGHUP or signal.getsignal(name) != signal.SIG_IGN]
+
+
 @contextmanager
 def interrupts():
     """For a block in a main thread: SIGTERM and SIGHUP are a KeyboardInterrupt, as SIGINT is."""
-    names = (signal.SIGTERM, signal.SIGHUP) if threading.current_thread() is threading.main_thread() else ()
+    names = _heard(signal.SIGTERM, signal.SIGHUP)
     before = {name: signal.signal(name, signal.default_int_handler) for name in names}
     try:
         yield
@@ -33,11 +40,11 @@ def stop_signals(deadline, sweep=None):
 
     A signal that comes too late for the block to stop raises `Stopped` after it.  `sweep`: the one that the run is of.
 
-    SIGINT and SIGTERM are reasons where handlers can be set (a main thread).  A Dask worker's thread is asked by its
-    sweep.
+    SIGINT, SIGTERM and SIGHUP are reasons where handlers can be set (a main thread).  A Dask worker's thread is asked
+    by its sweep.
     """
     caught = []
-    names = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    names = _heard(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {name: signal.signal(name, lambda number, _: caught.append(number)) for name in names}
 
     def reason():

@@ -156,9 +156,9 @@ def _value(keyword, default, function, name):
         if isinstance(default, float) and type(value) is int:
             value = float(value)
     except (ValueError, TypeError, RecursionError, OverflowError):
-        raise ValueError(
-            f"{owner}({keyword.arg}=...) takes a plain value, not {_source(name, keyword.value)}"
-        ) from None
+        text = f"{owner}({keyword.arg}=...) takes a plain value, not {_source(name, keyword.value)}"
+        text += f"; a word is quoted: {keyword.arg}={json.dumps(default)}" if isinstance(default, str) else ""
+        raise ValueError(text) from None
     kind = int if default is None else type(default)
     if default is None and value is None:
         return None

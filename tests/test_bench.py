@@ -44,6 +44,11 @@ def test_a_record_of_bench_is_kept_whole_or_not_at_all(record, tmp_path):
     assert files(tmp_path) == ["bench/resnet10_w16-some-r-cpu-2-0ghz.json"]
     assert find(tmp_path, "resnet10_w16", ["vanilla", "kd"]) == record, "of another machine, without one of this"
     assert find(tmp_path, "resnet10_w16", ["drg"]) is None
+    damaged = tmp_path / "bench/resnet18-x.json"
+    for harm in ("", "[]", "{}", '{"steps": {}}'):
+        damaged.write_text(harm)
+        with pytest.raises(ValueError, match="resnet18-x.json: not a benchmark"):
+            kept(tmp_path, "resnet18")
     here = record | {"provenance": record["provenance"] | {"device": hardware(torch.device("cpu"))}}
     keep(here, tmp_path)
     assert find(tmp_path, "resnet10_w16", ["vanilla", "kd"]) == here

@@ -45,6 +45,12 @@ def test_regimes_of_other_images_are_left_out(ran):
     assert body.committed("table_2", ran("full", vanilla=VANILLA, drg=DRG)).finding == "21 comparisons, none run yet."
 
 
+@pytest.mark.parametrize("models, seeds", [([], [0]), (["resnet18"], [])])
+def test_a_run_needs_a_network_and_a_seed(models, seeds):
+    with pytest.raises(ValueError, match="at least one of each"):
+        body.trained("table_1", "glyphs", models, seeds, None, None, None, "results", None)
+
+
 def test_a_run_has_a_tab_for_each_network_and_its_model_is_over_its_own_rows(ran, monkeypatch):
     ran("full", vanilla=VANILLA, drg=DRG)
     there = under(ran("full", model="resnet10_w32", vanilla=VANILLA, drg=DRG, dlb=[53.0, 53.3, 53.0]))

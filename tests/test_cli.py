@@ -75,6 +75,7 @@ BAD = {
     "teacher": ({"method": "kd(teacher='vanila')"}, "unknown method 'vanila'; did you mean vanilla"),
     "own teacher": ({"method": "kd(teacher='kd')"}, "takes no teacher itself"),
     "tau": ({"method": "dsr(tau=0)"}, "tau=0"),
+    "huge tau": ({"method": "drg(tau=1e300)"}, r"tau=1e\+300"),
     "epochs": ({"epochs": "0"}, "epochs=0"),
     "seed": ({"seed": "-1"}, "seed=-1"),
     "huge seed": ({"seed": "99999999999999999999999"}, "seed|verflow"),
@@ -109,12 +110,36 @@ def test_bad_input_in_the_last_of_many_cells_is_found_before_the_first_is_traine
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--precision", "fp16"], ["--epochs", "1.5"], ["--budget", "soon"], ["--budget", "0m"], ["--seed", "x"]],
+    [
+        ["--precision", "fp16"],
+        ["--epochs", "1.5"],
+        ["--budget", "soon"],
+        ["--budget", "0m"],
+        ["--seed", "x"],
+        ["--results", ""],
+    ],
 )
 def test_words_that_are_no_values_are_refused_with_the_usage(run, capsys, arguments):
     with pytest.raises(SystemExit) as ended:
         run(*arguments)
     assert ended.value.code == 2 and arguments[1] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["queue", "tenth", "--workers", "0"],
+        ["queue", "tenth", "--workers", "-1"],
+        ["bench", "--minutes", "nan"],
+        ["bench", "--minutes", "0"],
+        ["bench", "--minutes", "1e308"],
+        ["show", ""],
+    ],
+)
+def test_a_number_or_a_path_of_other_commands_is_refused_with_the_usage(capsys, arguments):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2 and repr(arguments[-1]) in capsys.readouterr().err.replace("an empty path", "''")
 
 
 def test_a_results_folder_that_cannot_be_made_is_one_line_on_stderr(run, tmp_path):

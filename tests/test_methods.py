@@ -311,6 +311,7 @@ def test_every_method_says_what_it_is_and_has_keywords_with_plain_defaults(name)
         ("drg+(dsr+ls)", "not a method with keywords"),
         ("drg\0", "not a sum of methods"),
         ("drg(k=1if 1else 2)", "takes a plain value"),
+        ("dsr(target=uniform)", r"not 'uniform'; a word is quoted: target=\""),
         ("(" * 500 + "drg", "not a sum of methods"),
         ("drg+" * 5000 + "dsr", "drg"),
         (None, "not a sum of methods"),

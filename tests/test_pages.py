@@ -262,6 +262,8 @@ def test_every_command_has_help_that_says_what_it_does(command, capsys):
     assert ended.value.code == 0 and len(shown.splitlines()) >= 6 and "records" in shown
 
 
-def test_the_picture_is_drawn_from_the_committed_records(tmp_path):
+def test_the_picture_is_drawn_from_the_committed_records(tmp_path, capsys):
     assert main(["picture", str(tmp_path / "picture.png")]) == 0
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+    assert capsys.readouterr().out == f"kept in {tmp_path / 'picture.png'}\n"
+    assert main(["picture", str(tmp_path)]) == 2 and "ends in .png" in capsys.readouterr().err

@@ -60,10 +60,23 @@ def test_an_unknown_regime_or_round_is_refused_and_the_near_ones_named(names, ro
 
 
 def test_a_queue_of_nothing_is_an_error_that_says_so():
-    with pytest.raises(ValueError, match=r"no round of study.yml trains tenth in \['B'\]"):
+    with pytest.raises(ValueError, match="no round of study.yml trains tenth in round B"):
         queue(["tenth"], ["B"])
     with pytest.raises(ValueError, match="no round of study.yml trains miniature"):
         queue(["miniature"])
+
+
+@pytest.mark.parametrize(
+    "changed, words",
+    [
+        ({"epochs": 0}, "^epochs=0: a whole number of at least 1"),
+        ({"dataset": "glyhps"}, "^unknown data set 'glyhps'; did you mean glyphs"),
+        ({"dataset": ""}, "^unknown data set ''"),
+    ],
+)
+def test_a_bad_value_in_place_of_the_regimes_is_named_and_study_yml_not_blamed(changed, words):
+    with pytest.raises(ValueError, match=words):
+        queue(["tenth"], **changed)
 
 
 def test_a_cost_that_study_yml_lacks_is_named():

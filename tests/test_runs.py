@@ -233,6 +233,10 @@ def test_labels_are_kept_with_the_classes(tmp_path, monkeypatch):
     assert file == tmp_path / "glyphs.npz" and len(truth) == 1000 and classes[:2] == ["A", "B"]
     assert file.read_bytes() == (RESULTS / "labels/glyphs.npz").read_bytes()
     assert predictions.labels("tinyimagenet") is None
+    for harm in (b"", b"no archive", file.read_bytes()[:300]):
+        file.write_bytes(harm)
+        with pytest.raises(ValueError, match="glyphs.npz: no labels of a test split"):
+            predictions.labels("glyphs")
 
 
 def test_a_folder_is_known_by_its_name_and_a_subset_by_its_data_set(tmp_path, monkeypatch, folder):

@@ -32,6 +32,7 @@ from skdcore.methods import METHODS
 from skdcore.models import network
 from skdcore.progress import Line, words
 from skdcore.state import State
+from skdcore.stop import interrupts, stop_signals
 from skdcore.sums import method
 from skdcore.train import Run, Training, learning_rate, train
 
@@ -728,9 +729,20 @@ def test_a_teacher_that_failed_teaches_nobody(fit):
 
 
 def test_signal_handlers_are_put_back(fit):
-    before = [signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)]
+    names = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+    before = [signal.getsignal(name) for name in names]
     fit("vanilla")
-    assert [signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)] == before
+    assert [signal.getsignal(name) for name in names] == before
+
+
+def test_under_nohup_a_hangup_stops_nothing():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stop_signals(math.inf) as reason, interrupts():
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert reason() is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 # --- processes that are stopped and killed ---
@@ -756,7 +768,7 @@ def long_run(folder, tmp_path_factory):
     return run, arguments, train(run, "cpu", results=tmp_path_factory.mktemp("long"), progress=False)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
 def test_a_signal_stops_the_command_at_a_checkpoint_and_the_same_command_ends_it(long_run, python, tmp_path, number):
     run, arguments, expected = long_run
     command = ["-m", "skdcore", "train", *arguments, "--results", tmp_path]

@@ -3,7 +3,9 @@
 import argparse
 import inspect
 import sys
+from pathlib import Path
 
+from skdcore.__main__ import folder
 from skdcore.errors import Broken, Stopped
 from skdcore.study import pages, predictions, run_pages
 from skdcore.study.experiments import RESULTS, ROOT
@@ -34,7 +36,10 @@ def parser():
     sub = _add(commands, pages_command, "run the notebooks whose inputs changed")
     sub.epilog = "example: python -m skdcore.study pages book --results results --only table_1 index"
     sub.add_argument(
-        "folder", metavar="FOLDER", help="the book: index.ipynb, experiments/ and _extra/runs/ are written here"
+        "folder",
+        metavar="FOLDER",
+        type=folder,
+        help="the book: index.ipynb, experiments/ and _extra/runs/ are written here",
     )
     sub.add_argument("--results", metavar="DIR", help="folder of this run's records; default: the notebooks' parameter")
     sub.add_argument("--only", metavar="NAME", nargs="+", help="notebooks, such as table_1; default: all")
@@ -73,7 +78,10 @@ def pages_command(chosen):
 
 def picture_command(chosen):
     """Draw the README's picture: the gains of Table I on all of CIFAR-100, from the committed records."""
+    if Path(chosen.file).suffix not in (".png", ".svg", ".pdf"):
+        raise ValueError(f"{chosen.file!r}: a picture's name ends in .png, .svg or .pdf")
     pages.picture(chosen.file)
+    print(f"kept in {chosen.file}")
     return 0
 
 

@@ -55,6 +55,8 @@ def _nothing(chosen):
 def trained(name, dataset, models, seeds, epochs, precision, root, results, scheduler):
     """Trains the runs of an experiment that have no record, and shows all: a tab for each network."""
     chosen = experiment(name)
+    if not (models and seeds):
+        raise ValueError(f"models={models!r} and seeds={seeds!r}: at least one of each")
     runs = chosen.runs(dataset, models, seeds, epochs, precision)
     gathered = gather(sweep(runs, root=root, results=results, scheduler=scheduler), "this run")
     tabs = {one.network: _blocks(chosen, one, f"{name}-run-{one.network}") for one in gathered}

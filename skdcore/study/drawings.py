@@ -91,7 +91,9 @@ def draw(figure, runs, root=None, results=RESULTS, scheduler=None):
 
 
 def trained(figure, dataset, model, seeds, epochs, precision, root, results, scheduler):
-    """The `Drawing` of a figure's own METHODS, on one data set and network."""
+    """The `Drawing` of a figure's own METHODS, on one data set and network.  Raises ValueError without a seed."""
+    if not seeds:
+        raise ValueError(f"seeds={seeds!r}: at least one")
     runs = [Run(dataset, model, method, seed, epochs, precision) for seed in seeds for method in figure.METHODS]
     drawing = draw(figure, runs, root, results, scheduler)
     given = {"dataset": dataset, "model": model, "seeds": seeds, "epochs": epochs, "precision": precision, "root": root}

@@ -9,7 +9,7 @@ from skdcore import records
 from skdcore.methods import canonical
 from skdcore.study.definition import at, known, study
 from skdcore.study.equal_cost import LONGER, bought, cost
-from skdcore.study.experiments import Experiment, experiment, regime, regimes
+from skdcore.study.experiments import BASELINE, Experiment, experiment, regime, regimes
 from skdcore.train import Run
 
 
@@ -19,6 +19,10 @@ def queue(names, rounds=None, **changed):
     `rounds`: of these rounds alone.  `changed`: dataset, epochs or precision in place of the regime's.
     Raises ValueError for an unknown regime or round, naming the near ones, and for a cost that no benchmark has.
     """
+    changed = {key: value for key, value in changed.items() if value is not None}
+    Run(
+        **{"dataset": Experiment.dataset, "model": "resnet18", "method": BASELINE} | changed
+    )  # a bad value is not study.yml's
     for name in names:
         regime(name)
     entries = study()["queue"]
@@ -34,24 +38,27 @@ def queue(names, rounds=None, **changed):
                     for run in _runs(regime(name), values, changed):
                         chosen.setdefault(run, values["round"])
     if not chosen:
-        raise ValueError(f"no round of study.yml trains {' or '.join(names)}" + (f" in {rounds}" if rounds else ""))
+        raise ValueError(
+            f"no round of study.yml trains {' or '.join(names)}"
+            + (f" in round {' or '.join(rounds)}" if rounds else "")
+        )
     return chosen
 
 
 def _runs(of, values, changed):
     """The runs of a round in one regime, seed by seed, so that what is complete is complete rows of a table."""
-    plain = of.dataset or Experiment.dataset
+    plain = changed.get("dataset", of.dataset or Experiment.dataset)
     rows = [(of.dataset or one.dataset, row) for one in map(experiment, values.get("rows_of", [])) for row in one.rows]
     rows += [(plain, canonical(method)) for method in values.get("methods", [])]
-    usual, precision = changed.get("epochs") or of.epochs, changed.get("precision") or of.precision
+    usual, precision = changed.get("epochs", of.epochs), changed.get("precision", of.precision)
     for seed in values.get("seeds", of.seeds):
         for network in values.get("models", of.models):
             for dataset, method in rows:
-                yield Run(changed.get("dataset") or dataset, network, method, seed, usual, precision)
+                yield Run(changed.get("dataset", dataset), network, method, seed, usual, precision)
             for method in map(canonical, values.get("at_cost_of", [])):
                 epochs = bought(usual, network, method)
                 for longer in LONGER:
-                    yield Run(changed.get("dataset") or plain, network, longer, seed, epochs, precision)
+                    yield Run(plain, network, longer, seed, epochs, precision)
 
 
 def plan(chosen, results, device="cpu", machine=None):
