@@ -116,7 +116,7 @@ def _asking(sweep):
 
 
 class Table:
-    """What a sweep shows: how many runs are done and, below, how far each is that a worker trains.
+    """What a sweep shows: how many runs have ended and, below, how far each is that a worker trains.
 
     `names` {key of a future: name of its run}.
     """
@@ -142,7 +142,7 @@ class Table:
 
     def text(self):
         """The table, under a line that sums it up."""
-        head = f"{len(self.done)} of {len(self.names)} runs done, {len(self.running)} running"
+        head = f"{len(self.done)} of {len(self.names)} runs ended, {len(self.running)} running"
         rows = [(self.names[key], text.rpartition(": ")[2]) for key, text in list(self.running.items())]
         width = max((len(name) for name, _ in rows), default=0)
         rows = [f"  {name:{width}}  {text}" for name, text in rows]

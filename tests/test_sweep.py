@@ -41,7 +41,7 @@ def test_a_sweep_on_two_workers_gives_the_records_of_one_run_after_the_other(run
     assert [timeless(record) for record in ended] == [timeless(record) for record in alone]
     assert ended[0] == before and files(tmp_path / "dask") == files(tmp_path / "alone")
     assert all(record["provenance"]["threads"] == 1 for record in ended)
-    assert "3 of 3 runs done, 0 running" in capfd.readouterr().err
+    assert "3 of 3 runs ended, 0 running" in capfd.readouterr().err
     assert not multiprocessing.active_children(), "no worker outlives its sweep"
 
 
@@ -138,7 +138,7 @@ def test_a_run_that_breaks_is_named_and_does_not_keep_the_others_from_being_trai
         Broken, match=r"1 of 3 runs broke, the others went on: tiny .* seed 1: IsADirectoryError: .*0?1"
     ):
         sweep(runs, results=tmp_path, device="cpu")
-    assert "2 of 3 runs done" in capsys.readouterr().err
+    assert "2 of 3 runs ended" in capsys.readouterr().err
     assert [record["run"]["seed"] for record in records.under(tmp_path)] == [0, 2]
 
 
