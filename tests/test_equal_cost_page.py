@@ -80,6 +80,7 @@ def test_the_page_says_what_is_left_and_counts_what_did_not_run(ran):
         f"The simultaneous 95 % intervals of all gains at equal epochs (2) have c = {gains:.2f}, {s} "
         f"The simultaneous 95 % intervals of the differences at equal cost (2) have c = {left:.2f}, {s}"
     )
+    assert page.finding.startswith("**At equal cost, in `tenth`:**\n\n- `dlb`: ")
     assert page.basis == (
         "- regime tenth, resnet10\\_w16, cifar100(n=50): The simultaneous 95 % intervals of all differences from "
         f"vanilla in the figure (4) have c = {drawn:.2f}, {s}"

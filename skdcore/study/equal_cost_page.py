@@ -20,10 +20,13 @@ COLUMNS = "row", "cost", "inside", "accuracy", "low", "high"
 
 
 class EqualCost(Tabs):
-    """What is left in each regime that has records, under tabs; for the figure `points` {title: frame} and `basis`."""
+    """What is left in each regime that has records, under tabs, and as a list in `finding`.
+
+    For the figure: `points` {title: frame} and `basis`.
+    """
 
     def __init__(self, results=RESULTS):
-        tabs, missing, self.points, said, waiting = {}, [], {}, [], []
+        tabs, missing, self.points, said, waiting, found = {}, [], {}, [], [], []
         for regime in deciding():
             there = of_regime(regime, results)
             missing += [] if there else [regime.id]
@@ -31,13 +34,14 @@ class EqualCost(Tabs):
                 blocks, without = _blocks(regime, one, f"tab-equal-cost-{regime.id}-{number}")
                 if blocks:
                     tabs.setdefault(regime.id, [f"**Regime `{regime.id}`:** {regime.text}."]).extend(blocks)
+                    found.append(f"**At equal cost, in `{regime.id}`:**\n\n{blocks[0]}")
                 waiting += [none_run(without, f" at equal cost in `{regime.id}`, {one.network}")] if without else []
                 title = f"{one.title}, {one.dataset}"
                 self.points[title], c = points(one, regime.epochs)
                 if number_of := self.points[title]["low"].notna().sum():
                     of = "all differences from vanilla in the figure"
                     said.append(f"- {escaped(title)}: {family(one, of, number_of, c)}")
-        self.basis = "\n".join(said)
+        self.basis, self.finding = "\n".join(said), "\n\n".join(found)
         super().__init__(tabs, " ".join(filter(None, [*waiting, not_run(missing)])))
 
 
