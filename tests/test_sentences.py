@@ -88,6 +88,10 @@ def test_the_advice_has_a_line_for_each_regime_with_intervals(ran):
     assert "as in `tenth`" in first and "as in `fifth`" in second and "`byot` is better" in second
 
 
+def test_without_a_method_of_the_tables_there_is_no_advice(ran):
+    assert sentences.advice(experiment("table_1"), ran("full", vanilla=VANILLA, ls=OTHERS["ls"])) == ""
+
+
 def test_methods_stand_under_their_verdicts_with_their_gains(ran):
     (one,) = of_regime(regime("paper"), ran(**OTHERS, drg=GAIN, dsr=LOSS, dlb=[79.6]))
     assert sentences.verdicts(one.compare(experiment("table_1"))) == (

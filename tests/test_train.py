@@ -768,7 +768,7 @@ def long_run(folder, tmp_path_factory):
     return run, arguments, train(run, "cpu", results=tmp_path_factory.mktemp("long"), progress=False)
 
 
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_stops_the_command_at_a_checkpoint_and_the_same_command_ends_it(long_run, python, tmp_path, number):
     run, arguments, expected = long_run
     command = ["-m", "skdcore", "train", *arguments, "--results", tmp_path]
