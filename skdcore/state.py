@@ -2,6 +2,7 @@
 
 import hashlib
 import zipfile
+import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from io import BytesIO
@@ -17,7 +18,7 @@ from skdcore.records import atomically
 # What reading a file raises that is incomplete, altered or of another form.
 BROKEN = (
     AttributeError, EOFError, KeyError, NotImplementedError, RuntimeError, TypeError, UnpicklingError, ValueError,
-    zipfile.BadZipFile,
+    zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 
 
@@ -122,6 +123,12 @@ def save_arrays(arrays, file):
     atomically(file, content.getbuffer())
 
 
+def load_arrays(file, *names):
+    """What `save_arrays` wrote: {name: array} of these names, or of all.  Raises `Damaged`, which names the file."""
+    with readable(file), file.open("rb") as opened, np.load(opened) as archive:
+        return {name: archive[name] for name in names or archive.files}
+
+
 def load(file, device="cpu"):
     """What `save` wrote.  Raises `Damaged`, which names the file."""
     with readable(file):
@@ -144,7 +151,7 @@ def load_exits(net, file, device="cpu"):
 
 @contextmanager
 def readable(file):
-    """For a block that reads what `save` wrote: `Damaged`, which names the file, if it cannot be used."""
+    """For a block that reads such a file: `Damaged`, which names it, if it cannot be used."""
     try:
         yield
     except BROKEN as error:

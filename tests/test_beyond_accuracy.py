@@ -86,5 +86,5 @@ def test_a_damaged_file_is_named(held, damage):
     if damage == "other":
         np.savez(file, entropy=np.zeros(4))
     (one,) = of_regime(regime("tenth"), results)
-    with pytest.raises(ValueError, match=re.escape(f"{file}: not the predictions of a run: ")):
+    with pytest.raises(ValueError, match=re.escape(f"{file}: damaged, or written by other code (")):
         predicted(results, one.runs["drg"][0])

@@ -3,7 +3,7 @@
 import pytest
 
 from skdcore.records import under
-from skdcore.study import body
+from skdcore.study import body, sentences
 from skdcore.study.experiments import experiment, experiments, regime
 
 VANILLA, DRG = [52.0, 52.2, 52.4], [50.0, 50.3, 50.3]
@@ -26,6 +26,10 @@ def test_regimes_without_records_are_one_sentence_and_no_table(ran):
     others = len(experiment("related").rows.keys() - {"vanilla"})
     assert page.finding == f"{5 * others} comparisons, none run yet." and page.frames == {}
     assert page._repr_markdown_() == "Not yet run: `full`, `fifth`, `tenth`, `tenth-wide`, `paper`."
+
+
+def test_a_method_without_vanilla_is_compared_with_nothing(ran):
+    assert body.committed("table_1", ran("full", drg=DRG)).finding == sentences.NOTHING
 
 
 def test_the_papers_numbers_are_shown_on_the_networks_that_did_not_run(ran):

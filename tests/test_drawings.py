@@ -85,7 +85,7 @@ def test_a_damaged_drawing_is_named(drawing, tmp_path, content):
     drawing(features)
     (file,) = (tmp_path / "drawings").rglob("*.npz")
     file.write_bytes(content)
-    with pytest.raises(ValueError, match=f"{file.name}: not a drawing"):
+    with pytest.raises(ValueError, match=f"{file.name}: damaged"):
         drawings.committed(features, tmp_path)
 
 

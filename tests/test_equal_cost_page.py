@@ -59,7 +59,7 @@ def test_a_cost_that_study_yml_lacks_is_named(ran):
 def test_a_regime_of_an_image_folder_has_its_comparisons_too(ran):
     ran("cub", vanilla=VANILLA, ls=LS, drg=DLB)
     results = ran("cub", epochs=bought(regime("cub").epochs, NETWORK, "drg"), **MORE)
-    assert "At equal cost," in EqualCost(results)._repr_markdown_()
+    assert "At equal cost:" in EqualCost(results)._repr_markdown_()
 
 
 def test_the_page_says_what_is_left_and_counts_what_did_not_run(ran):
@@ -67,7 +67,8 @@ def test_the_page_says_what_is_left_and_counts_what_did_not_run(ran):
     page = EqualCost(results)
     head, left, table, families = page.tabs["tenth"]
     assert head.startswith("**Regime `tenth`:**")
-    assert left.startswith("- `dlb`: +2.00 (") and f"At equal cost, +1.00 over `vanilla, {LONGER} epochs`" in left
+    assert left.startswith("- `dlb`: +2.00 (") and " over vanilla at equal epochs. At equal cost: +1.00 (" in left
+    assert f", better, over `vanilla, {LONGER} epochs`; +0.83 (" in left
     (row,) = table.frame.to_dict("records")
     assert (row["method"], row["cost"], row["epochs bought"]) == ("`dlb`", f"{cost(NETWORK, 'dlb'):.2f}", str(LONGER))
     assert row["over vanilla"].startswith("+1.00 (") and row["over ls"].startswith("+0.83 (")
@@ -80,7 +81,6 @@ def test_the_page_says_what_is_left_and_counts_what_did_not_run(ran):
         f"The simultaneous 95 % intervals of all gains at equal epochs (2) have c = {gains:.2f}, {s} "
         f"The simultaneous 95 % intervals of the differences at equal cost (2) have c = {left:.2f}, {s}"
     )
-    assert page.finding.startswith("**At equal cost, in `tenth`:**\n\n- `dlb`: ")
     assert page.basis == (
         "- regime tenth, resnet10\\_w16, cifar100(n=50): The simultaneous 95 % intervals of all differences from "
         f"vanilla in the figure (4) have c = {drawn:.2f}, {s}"

@@ -60,38 +60,6 @@ def test_the_answer_names_the_network_where_there_are_several(ran):
         assert f"`drg` (+2.00) is better than plain training; `dsr` (-1.03) is worse on {network}" in text
 
 
-@pytest.mark.parametrize(
-    ("rows", "expected"),
-    [
-        (
-            {"drg": GAIN, "dlb": [80.0, 80.2, 80.4]},
-            "`dlb` is better by 3.00 points (+2.55 to +3.45) at 1.96 times the training time; "
-            "`drg` is better by 2.00 points (+1.55 to +2.45) at 1.21 times the training time.",
-        ),
-        (
-            {"drg": GAIN, "dsr": LOSS},
-            "`drg` is better by 2.00 points (+1.55 to +2.45) at 1.21 times the training time.",
-        ),
-        ({"drg": LOSS}, "is shown to do better, and a gain of more than 0.7 points is ruled out for all of them."),
-    ],
-)
-def test_the_advice_is_what_is_better_with_its_interval_and_cost(ran, rows, expected):
-    text = sentences.advice(experiment("table_1"), ran("full", **OTHERS, **rows))
-    assert text.startswith("- **Where plain training does not overfit**, as in `full` (77 % on its augmented training")
-    assert text.endswith(expected)
-
-
-def test_the_advice_has_a_line_for_each_regime_with_intervals(ran):
-    ran("full", vanilla=VANILLA, drg=[70.0])
-    ran("tenth", vanilla=VANILLA, drg=GAIN)
-    first, second = sentences.advice(experiment("table_1"), ran("fifth", vanilla=VANILLA, byot=GAIN)).splitlines()
-    assert "as in `tenth`" in first and "as in `fifth`" in second and "`byot` is better" in second
-
-
-def test_without_a_method_of_the_tables_there_is_no_advice(ran):
-    assert sentences.advice(experiment("table_1"), ran("full", vanilla=VANILLA, ls=OTHERS["ls"])) == ""
-
-
 def test_methods_stand_under_their_verdicts_with_their_gains(ran):
     (one,) = of_regime(regime("paper"), ran(**OTHERS, drg=GAIN, dsr=LOSS, dlb=[79.6]))
     assert sentences.verdicts(one.compare(experiment("table_1"))) == (

@@ -1,13 +1,12 @@
 """Beyond accuracy: calibration, accuracy on the training images, and on how many test images two runs disagree."""
 
-import zlib
 from itertools import combinations
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas
 
 from skdcore import records
+from skdcore.state import load_arrays
 from skdcore.study import links
 from skdcore.study.display import Table, Tabs
 from skdcore.study.evidence import on
@@ -57,14 +56,9 @@ def means(experiment, evidence, results=RESULTS):
 def predicted(results, record):
     """The class that a run predicted for each test image, from the file beside its record.
 
-    Raises FileNotFoundError or ValueError, naming the file, if it is missing or damaged.
+    Raises FileNotFoundError or `Damaged`, naming the file, if it is missing or damaged.
     """
-    file = records.path(results, record["run"]).with_suffix(".images.npz")
-    try:
-        with file.open("rb") as opened, np.load(opened) as images:
-            return images["predicted"]
-    except (ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
-        raise ValueError(f"{file}: not the predictions of a run: {error}") from None
+    return load_arrays(records.path(results, record["run"]).with_suffix(".images.npz"), "predicted")["predicted"]
 
 
 def disagreement(one, other):

@@ -13,7 +13,8 @@ from skdcore.sweep import sweep
 class Body(Tabs):
     """Tables and sentences of an experiment, under tabs; `frames` and `runs` {title: ..} are for the figures.
 
-    `finding` is the experiment in a sentence: what the last of the gathered, the nearest to the paper's, says.
+    `finding` is the experiment in a sentence: what the last of the gathered, the nearest to the paper's, says or, where
+    nothing ran, how many comparisons wait.
     """
 
     def __init__(self, chosen, gathered, tabs, after=""):
@@ -24,7 +25,9 @@ class Body(Tabs):
             one.title: {method: one.runs[method] for method in chosen.rows if method in one.runs} for one in gathered
         }
         compared = [title for title, frame in self.frames.items() if frame["gain"].notna().any()]
-        self.finding = f"**{compared[-1]}:** {sentences.verdicts(self.frames[compared[-1]])}" if compared else after
+        self.finding = sentences.NOTHING if gathered else _nothing(chosen)
+        if compared:
+            self.finding = f"**{compared[-1]}:** {sentences.verdicts(self.frames[compared[-1]])}"
 
 
 def committed(name, results=RESULTS):
@@ -39,10 +42,7 @@ def committed(name, results=RESULTS):
             tabs[regime.id] = [f"**Regime `{regime.id}`:** {regime.text}.", *blocks]
         missing += [] if there else [regime.id]
         gathered += there
-    page = Body(chosen, gathered, tabs, sentences.not_run(missing))
-    if not gathered:
-        page.finding = _nothing(chosen)
-    return page
+    return Body(chosen, gathered, tabs, sentences.not_run(missing))
 
 
 def _nothing(chosen):

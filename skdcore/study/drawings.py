@@ -9,11 +9,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from skdcore import records
 from skdcore.data import load_run
-from skdcore.state import save_arrays
+from skdcore.state import load_arrays, readable, save_arrays
 from skdcore.study.body import again
 from skdcore.study.display import Tabs
 from skdcore.study.experiments import MINIATURE, RESULTS, regime
@@ -121,10 +119,9 @@ def write(file, drawing):
 
 
 def read(file):
-    """The `Drawing` in a file.  Raises ValueError, naming the file, if it is damaged."""
-    try:
-        with np.load(file) as content:
-            arrays = {name: content[name] for name in content.files}
+    """The `Drawing` in a file.  Raises `Damaged`, naming the file, if it is damaged."""
+    arrays = load_arrays(file)
+    with readable(file):
         header = json.loads(str(arrays.pop("about")))
         weights = {m: {int(seed): one for seed, one in seeds.items()} for m, seeds in header["weights"].items()}
         by_run = {(method, seed): {} for method, seeds in weights.items() for seed in seeds}
@@ -132,5 +129,3 @@ def read(file):
             method, seed, name = key.rsplit("/", 2)
             by_run[method, int(seed)][name] = array
         return Drawing(header["about"], weights, by_run)
-    except Exception as error:  # zipfile, zlib, numpy and json each raise their own
-        raise ValueError(f"{file}: not a drawing ({type(error).__name__}: {error}); move it away") from error

@@ -6,27 +6,24 @@ from types import SimpleNamespace
 
 import pandas
 
-from skdcore.datasets import entry
 from skdcore.study import links
 from skdcore.study.display import Table, Tabs, escaped
 from skdcore.study.equal_cost import LONGER, THRESHOLD, bought, cost, row
 from skdcore.study.evidence import judged, of_regime
-from skdcore.study.experiments import BASELINE, MISSING, RESULTS, deciding, every_run
+from skdcore.study.experiments import BASELINE, MISSING, RESULTS, deciding
 from skdcore.study.sentences import family, none_run, not_run
 from skdcore.study.statistics import over, pairs
 from skdcore.study.tables import difference
 
-COLUMNS = "row", "cost", "inside", "accuracy", "low", "high"
+COLUMNS = "row", "cost", "inside", "accuracy", "low", "high"  # of `points`
+COMPARED = "method", "epochs", "rival", "n", "gain", "low", "high", "baseline", "verdict"  # of `at_equal_cost`
 
 
 class EqualCost(Tabs):
-    """What is left in each regime that has records, under tabs, and as a list in `finding`.
-
-    For the figure: `points` {title: frame} and `basis`.
-    """
+    """What is left in each regime with records, under tabs.  For the figure: `points` {title: frame} and `basis`."""
 
     def __init__(self, results=RESULTS):
-        tabs, missing, self.points, said, waiting, found = {}, [], {}, [], [], []
+        tabs, missing, self.points, said, waiting = {}, [], {}, [], []
         for regime in deciding():
             there = of_regime(regime, results)
             missing += [] if there else [regime.id]
@@ -34,14 +31,13 @@ class EqualCost(Tabs):
                 blocks, without = _blocks(regime, one, f"tab-equal-cost-{regime.id}-{number}")
                 if blocks:
                     tabs.setdefault(regime.id, [f"**Regime `{regime.id}`:** {regime.text}."]).extend(blocks)
-                    found.append(f"**At equal cost, in `{regime.id}`:**\n\n{blocks[0]}")
                 waiting += [none_run(without, f" at equal cost in `{regime.id}`, {one.network}")] if without else []
                 title = f"{one.title}, {one.dataset}"
                 self.points[title], c = points(one, regime.epochs)
                 if number_of := self.points[title]["low"].notna().sum():
                     of = "all differences from vanilla in the figure"
                     said.append(f"- {escaped(title)}: {family(one, of, number_of, c)}")
-        self.basis, self.finding = "\n".join(said), "\n\n".join(found)
+        self.basis = "\n".join(said)
         super().__init__(tabs, " ".join(filter(None, [*waiting, not_run(missing)])))
 
 
@@ -52,6 +48,12 @@ def known_costs(network, methods):
         with suppress(ValueError):
             found[method] = cost(network, method)
     return dict(sorted(found.items(), key=lambda item: item[1]))
+
+
+def costlier(evidence):
+    """The methods that ran for the usual epochs and cost more than THRESHOLD of vanilla, cheapest first."""
+    known = known_costs(evidence.network, evidence.runs.keys() - evidence.longer)
+    return [method for method, price in known.items() if price > THRESHOLD]
 
 
 def at_equal_cost(evidence, epochs, methods):
@@ -70,7 +72,7 @@ def at_equal_cost(evidence, epochs, methods):
                 contrasts[method, rival] = over(method, [rival])
     known, c = evidence.intervals(contrasts)
     rows = [one | judged(known.get((one["method"], one["rival"])), one.pop("few")) for one in rows]
-    return pandas.DataFrame(rows), c
+    return pandas.DataFrame(rows, columns=[*COMPARED]), c
 
 
 def points(evidence, epochs):
@@ -102,16 +104,14 @@ def points(evidence, epochs):
 
 def _blocks(regime, one, name):
     """What is shown of a network and, if none of its comparisons ran, how many there are."""
-    here = one.dataset, one.network
-    rows = {run.method for run in every_run(regime) if (entry(run.dataset).name, run.model) == here}
-    methods = rows & one.runs.keys()
+    methods = one.runs.keys() - one.longer
     known = known_costs(one.network, methods)
-    frame, c = at_equal_cost(one, regime.epochs, [method for method, price in known.items() if price > THRESHOLD])
-    shown = frame[frame["n"] > 0] if len(frame) else frame
+    frame, c = at_equal_cost(one, regime.epochs, costlier(one))
+    shown = frame[frame["n"] > 0]
     if shown.empty:
         return [], len(frame)
     gains = {method: difference(_gain(one, method)) for method in shown["method"].unique()}
-    blocks = [_left(shown, gains), _table(one, shown, gains, known, name), *_families(one, shown, c)]
+    blocks = [_list(shown, gains), _table(one, shown, gains, known, name), *_families(one, shown, c)]
     if left := len(frame) - len(shown):
         where = f"`{one.network}` on `{one.dataset}`"
         blocks.append(f"{MISSING.capitalize()}: {left} of {len(frame)} comparisons at equal cost, {where}.")
@@ -126,13 +126,17 @@ def _gain(evidence, method):
     return SimpleNamespace(**judged(evidence.gains[0].get(method), few))
 
 
-def _left(shown, gains):
-    """What is left of each gain, as a list."""
-    items = []
-    for method, rows in shown.groupby("method", sort=False):
-        left = " and ".join(f"{row.gain:+z.2f} over `{row.rival}` ({row.verdict})" for row in rows.itertuples())
-        items.append(f"- `{method}`: {gains[method]}, over vanilla at equal epochs. At equal cost, {left} is left.")
-    return "\n".join(items)
+def left(rows):
+    """What is left of a method's gain, in words: the rows of `at_equal_cost` that are about it."""
+    return "; ".join(f"{difference(row)}, over `{row.rival}`" for row in rows.itertuples())
+
+
+def _list(shown, gains):
+    """Each gain at equal epochs, and what is left of it."""
+    return "\n".join(
+        f"- `{method}`: {gains[method]}, over vanilla at equal epochs. At equal cost: {left(rows)}."
+        for method, rows in shown.groupby("method", sort=False)
+    )
 
 
 def _families(evidence, shown, c):

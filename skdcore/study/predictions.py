@@ -4,18 +4,16 @@ Records and the files beside them hold no labels.  Those of a test split, and th
 for each data set, in results/labels.
 """
 
-import zlib
 from dataclasses import dataclass
 from math import isclose
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas
 
 from skdcore import records
 from skdcore.data import load
-from skdcore.state import save_arrays
+from skdcore.state import load_arrays, save_arrays
 from skdcore.study.beyond_accuracy import predicted
 from skdcore.study.experiments import RESULTS
 
@@ -34,16 +32,13 @@ def keep(dataset, root=None):
 def labels(dataset):
     """The test labels and the classes of a data set; None where they are not kept.
 
-    Raises ValueError, naming the file, if it is damaged.
+    Raises `Damaged`, naming the file, if it is damaged.
     """
     file = _file(dataset)
     if not file.exists():
         return None
-    try:
-        with file.open("rb") as opened, np.load(opened) as arrays:
-            return arrays["labels"], arrays["classes"].tolist()
-    except (ValueError, KeyError, TypeError, EOFError, BadZipFile, zlib.error) as error:
-        raise ValueError(f"{file}: no labels of a test split ({error}); move it away and keep them again") from None
+    kept = load_arrays(file, "labels", "classes")
+    return kept["labels"], kept["classes"].tolist()
 
 
 def _file(dataset):

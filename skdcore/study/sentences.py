@@ -1,16 +1,12 @@
 """What the records say, in words: the sentences of the pages, as Markdown."""
 
-from contextlib import suppress
-
 import pandas
 
-from skdcore.study import equal_cost
 from skdcore.study.evidence import FEW, PROPOSED, nearest, on
 from skdcore.study.experiments import BASELINE, MINIATURE, MISSING, RESULTS, serving
 from skdcore.study.experiments import regime as regime_of
 from skdcore.study.statistics import BETTER, LEVEL, MARGIN, MIN_SEEDS, NO_GAIN, UNDECIDED, WORSE, bonferroni, unequal
 
-OVERFITS = 10  # percentage points of training accuracy over test accuracy
 PERCENT = f"{100 * LEVEL:g} %"
 HEADS = {
     BETTER: "Better than vanilla",
@@ -26,6 +22,9 @@ JUDGED = {  # of one method, of several
     NO_GAIN: (f"has {NO_GAIN} points", f"have {NO_GAIN} points"),
     UNDECIDED: (f"is {UNDECIDED}", f"are {UNDECIDED}"),
 }
+
+
+NOTHING = "There is nothing to compare with vanilla yet."
 
 
 def rules():
@@ -46,16 +45,21 @@ def verdicts(frame):
             interval = f", {row.low:+z.2f} to {row.high:+z.2f}" if verdict in (BETTER, WORSE) else ""
             named.append(f"`{row.method}` ({row.gain:+z.2f}{interval})")
         parts += [f"{head}: {', '.join(named)}."] if named else []
-    return " ".join(parts) or "There is nothing to compare with vanilla yet."
+    return " ".join(parts) or NOTHING
 
 
 def ends(evidence):
     """Where vanilla ends on both splits; empty without a run of it."""
-    ran = evidence.runs.get(BASELINE, {}).values()
-    if not ran:
+    if BASELINE not in evidence.runs:
         return ""
-    test, train = pandas.DataFrame((run["curve"]["test"][-1], run["curve"]["train"][-1]) for run in ran).mean()
+    test, train = plain_ends(evidence)
     return f"Vanilla ends at {test:.1f} % on the test images and {train:.1f} % on the augmented training images."
+
+
+def plain_ends(evidence):
+    """Vanilla's accuracies in percent at the last epoch, means over seeds: on test and augmented training images."""
+    curves = [run["curve"] for run in evidence.runs[BASELINE].values()]
+    return tuple(pandas.Series([curve[split][-1] for curve in curves]).mean() for split in ("test", "train"))
 
 
 def basis(evidence):
@@ -121,34 +125,6 @@ def _span(frame, low, high, between=" to "):
     return least if least == most else f"{least}{between}{most}"
 
 
-def advice(experiment, results=RESULTS):
-    """For whoever trains a network like that of a regime: what helps there, a line each, the paper's first.
-
-    Empty without a regime where a method has a verdict.
-    """
-    there = [(regime, one) for regime in reversed(serving(experiment)) for one in on(experiment, regime, results)]
-    return _list([_advice(regime, one) for regime, one in there if one.gains[0]], [])
-
-
-def _advice(regime, one):
-    ends = [(run["curve"]["train"][-1], run["curve"]["test"][-1]) for run in one.runs[BASELINE].values()]
-    train, test = pandas.DataFrame(ends).mean()
-    kind = "overfits" if train - test > OVERFITS else "does not overfit"
-    text = f"**Where plain training {kind}**, as in `{regime.id}` ({train:.0f} % on its augmented training images, "
-    text += f"{test:.0f} % on the test images), "
-    better = {method: gain for method, gain in one.gains[0].items() if gain.low > 0}
-    if not better:
-        most = max(gain.high for gain in one.gains[0].values())
-        text += f"no method that was tried ({', '.join(f'`{method}`' for method in one.gains[0])}) is shown to do "
-        return text + f"better, and a gain of more than {most:.1f} points is ruled out for all of them."
-    parts = []
-    for method, (gain, low, high) in better.items():
-        parts.append(f"`{method}` is better by {gain:.2f} points ({low:+z.2f} to {high:+z.2f})")
-        with suppress(ValueError):  # a cost that is not known
-            parts[-1] += f" at {equal_cost.cost(one.network, method):.2f} times the training time"
-    return f"{text}{'; '.join(parts)}."
-
-
 def by_regime(experiment, miniature):
     """What each regime says of an experiment, the paper's first, as a list.  `miniature`: where its records are."""
     items, missing = [], []
@@ -159,10 +135,11 @@ def by_regime(experiment, miniature):
             f"**`{regime.id}`** ({regime.text}; {one.network}). {verdicts(one.compare(experiment))} {ends(one)}"
             for one in there
         ]
-    return _list(items, missing)
+    return listed(items, missing)
 
 
-def _list(items, missing):
+def listed(items, missing):
+    """A list in Markdown, with a last item on the regimes that are `missing`, if any."""
     return "\n".join(f"- {item}" for item in [*items, *filter(None, [not_run(missing)])])
 
 

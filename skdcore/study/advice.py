@@ -1,0 +1,54 @@
+"""Advice for whoever trains a network like that of a regime: what helps there, and what is left of it at equal cost."""
+
+from contextlib import suppress
+
+from skdcore.study.equal_cost import cost
+from skdcore.study.equal_cost_page import at_equal_cost, costlier, left
+from skdcore.study.evidence import on
+from skdcore.study.experiments import RESULTS, serving
+from skdcore.study.sentences import listed, plain_ends
+
+OVERFITS = 10  # percentage points of training accuracy over test accuracy
+
+
+def advice(experiment, results=RESULTS):
+    """What helps in each regime where a method has a verdict, as a list, the paper's regime first.
+
+    Empty without such a regime.
+    """
+    there = [(regime, one) for regime in reversed(serving(experiment)) for one in on(experiment, regime, results)]
+    return listed([_advice(*pair) for pair in there if pair[1].gains[0]], [])
+
+
+def _advice(regime, evidence):
+    return " ".join(filter(None, [f"{_setting(regime, evidence)}, {_best(evidence)}", _left(regime, evidence)]))
+
+
+def _setting(regime, evidence):
+    test, train = plain_ends(evidence)
+    kind = "overfits" if train - test > OVERFITS else "does not overfit"
+    text = f"**Where plain training {kind}**, as in `{regime.id}` ({train:.0f} % on its augmented training images, "
+    return f"{text}{test:.0f} % on the test images)"
+
+
+def _best(evidence):
+    """The methods that are better than vanilla at equal epochs; without one, how large a gain is ruled out."""
+    gains = evidence.gains[0]
+    better = {method: gain for method, gain in gains.items() if gain.low > 0}
+    if not better:
+        most = max(gain.high for gain in gains.values())
+        text = f"no method that was tried ({', '.join(f'`{method}`' for method in gains)}) is shown to do better at "
+        return text + f"equal epochs, and a gain of more than {most:.1f} points is ruled out for all of them."
+    parts = []
+    for method, (gain, low, high) in better.items():
+        parts.append(f"`{method}` is better by {gain:.2f} points ({low:+z.2f} to {high:+z.2f})")
+        with suppress(ValueError):  # a cost that is not known
+            parts[-1] += f" at {cost(evidence.network, method):.2f} times the training time"
+    return f"{'; '.join(parts)}."
+
+
+def _left(regime, evidence):
+    """What is left of each method that was compared at equal cost; empty without one."""
+    frame, _ = at_equal_cost(evidence, regime.epochs, costlier(evidence))
+    parts = [f"`{method}` {left(rows)}" for method, rows in frame[frame["n"] > 0].groupby("method", sort=False)]
+    return f"At equal cost: {'. '.join(parts)}." if parts else ""

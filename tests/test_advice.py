@@ -1,0 +1,58 @@
+"""Advice: what is better in a regime, with its interval and its cost, and what is left of it at equal cost."""
+
+import pytest
+
+from skdcore.study.advice import advice
+from skdcore.study.equal_cost import bought
+from skdcore.study.equal_cost_page import at_equal_cost
+from skdcore.study.evidence import of_regime
+from skdcore.study.experiments import experiment, regime
+
+VANILLA, GAIN, LOSS = [77.0, 77.2, 77.4], [79.0, 79.3, 79.3], [76.0, 76.1, 76.4]
+OTHERS = {"vanilla": VANILLA, "ls": [77.1, 77.3, 77.4], "byot": [77.3, 77.0, 77.9]}
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (
+            {"drg": GAIN, "dlb": [80.0, 80.2, 80.4]},
+            "`dlb` is better by 3.00 points (+2.55 to +3.45) at 1.96 times the training time; "
+            "`drg` is better by 2.00 points (+1.55 to +2.45) at 1.21 times the training time.",
+        ),
+        (
+            {"drg": GAIN, "dsr": LOSS},
+            "`drg` is better by 2.00 points (+1.55 to +2.45) at 1.21 times the training time.",
+        ),
+        (
+            {"drg": LOSS},
+            "is shown to do better at equal epochs, and a gain of more than 0.7 points is ruled out for all of them.",
+        ),
+    ],
+)
+def test_the_advice_is_what_is_better_with_its_interval_and_cost(ran, rows, expected):
+    text = advice(experiment("table_1"), ran("full", **OTHERS, **rows))
+    assert text.startswith("- **Where plain training does not overfit**, as in `full` (77 % on its augmented training")
+    assert text.endswith(expected)
+
+
+def test_the_advice_has_a_line_for_each_regime_with_intervals(ran):
+    ran("full", vanilla=VANILLA, drg=[70.0])
+    ran("tenth", vanilla=VANILLA, drg=GAIN)
+    first, second = advice(experiment("table_1"), ran("fifth", vanilla=VANILLA, byot=GAIN)).splitlines()
+    assert "as in `tenth`" in first and "as in `fifth`" in second and "`byot` is better" in second
+
+
+def test_without_a_method_of_the_tables_there_is_no_advice(ran):
+    assert advice(experiment("table_1"), ran("full", vanilla=VANILLA, ls=OTHERS["ls"])) == ""
+
+
+def test_the_advice_says_what_is_left_at_equal_cost(ran):
+    ran("tenth", vanilla=VANILLA, dlb=GAIN)
+    epochs = bought(120, "resnet10_w16", "dlb")
+    results = ran("tenth", epochs=epochs, vanilla=[80.0, 80.2, 80.4])
+    better, left = advice(experiment("table_1"), results).split(" At equal cost: ")
+    frame, _ = at_equal_cost(*of_regime(regime("tenth"), results), 120, ["dlb"])
+    low, high = frame.loc[0, ["low", "high"]]
+    assert better.endswith("at 1.96 times the training time.")
+    assert left == f"`dlb` -1.00 ({low:+.2f} to {high:+.2f}), worse, over `vanilla, {epochs} epochs`."
