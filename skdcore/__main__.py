@@ -35,19 +35,24 @@ STOPPED = 3  # exit status of a run that stopped at its checkpoint and can resum
 
 def main(arguments=None):
     """Runs a command; returns the exit status: 0, 1 a failed run, 2 bad input, 3 stopped at a checkpoint."""
-    chosen = parser().parse_args(arguments)
+    return carried_out(parser(), arguments)
+
+
+def carried_out(parser, arguments):
+    """The exit status of the command that a parser reads from arguments; errors and warnings are a line each."""
+    chosen, name = parser.parse_args(arguments), parser.prog.removeprefix("python -m ")
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_: print(f"skdcore: {message}", file=sys.stderr)
+            warnings.showwarning = lambda message, *_: print(f"{name}: {message}", file=sys.stderr)
             return chosen.command(chosen) or 0
     except (Stopped, KeyboardInterrupt) as stopped:
         print(str(stopped) or "interrupted; the same command resumes from the latest checkpoints", file=sys.stderr)
         return STOPPED
     except Broken as broken:
-        print(f"skdcore: {broken}", file=sys.stderr)
+        print(f"{name}: {broken}", file=sys.stderr)
         return 1
     except (ValueError, OSError) as error:
-        print(f"skdcore: {error}", file=sys.stderr)
+        print(f"{name}: {error}", file=sys.stderr)
         return 2
 
 
@@ -86,8 +91,8 @@ def parser():
     )
     _bench(_add(commands, bench_command, "what a step costs, in ratios"))
     models = _add(commands, models_command, "the networks and what they cost")
-    models.add_argument("--side", type=int, default=32, help="image side in pixels (default: %(default)s)")
-    models.add_argument("--classes", type=int, default=100, help="default: %(default)s")
+    models.add_argument("--side", type=at_least_one, default=32, help="image side in pixels (default: %(default)s)")
+    models.add_argument("--classes", type=at_least_one, default=100, help="default: %(default)s")
     _add(commands, methods_command, "the methods, their keywords and defaults")
     return top
 

@@ -5,8 +5,9 @@ Their grammar is in sums.py; modules that only one method uses are in parts.py.
 
 To add a method, write a function here under `@method`.  `@method(labels=True)` says that it has the label loss
 itself, so that `build` does not add L_CE; `@method(view=True)` marks a function `images -> images` that is applied to
-every view of the step.  `source` and `formula` are shown on the book's page, and are optional.  Extra
-passes, parameters and memory are counted (skdcore/study/costs.py), not written down here.
+every view of the step.  A keyword that is annotated with `Share` takes a number from 0 to 1.  `source` and `formula`
+are shown on the book's page, and are optional.  Extra passes, parameters and memory are counted
+(skdcore/study/costs.py), not written down here.
 
 In the formulas p is the softmax of the network's logits z, y the labels, and KL_tau(teacher -> student) tau^2 times
 equation (4); no gradient reaches a teacher unless the docstring says so.
@@ -22,7 +23,7 @@ from torch import nn
 from skdcore.losses import cross_entropy, kl, softmax
 from skdcore.parts import Bottleneck, Pyramid
 from skdcore.step import full
-from skdcore.sums import METHODS, Sum, build, canonical, method
+from skdcore.sums import METHODS, Share, Sum, build, canonical, method
 
 __all__ = ["METHODS", "build", "canonical"]  # and each method below
 
@@ -44,7 +45,7 @@ def vanilla(s):
 
 
 @method(labels=True, source="Label smoothing [11]", formula="L_CE(p, (1 - eps) * onehot(y) + eps / K)")
-def ls(s, eps=0.1):
+def ls(s, eps: Share = 0.1):
     """Cross entropy with smoothed labels.
 
     The uniform share goes to all K classes, the true class among them, as in the code of OLS [28] and PS-KD [8].
@@ -91,7 +92,7 @@ def dsr(s, beta=1.0, tau=4.0, reset=False, target: Literal["last", "uniform", "m
     source="BYOT [3], conference form",
     formula="sum_b (1 - alpha) L_CE(z_b) + alpha KL_tau(z -> z_b) + weight |f_b - f|^2",
 )
-def byot(s, alpha=0.1, tau=3.0, weight=1e-6):
+def byot(s, alpha: Share = 0.1, tau=3.0, weight=1e-6):
     """The whole network teaches shallow classifiers after blocks 1 to 3, their logits z_b and their features f_b.
 
     (1 - alpha) also scales the network's own L_CE.  f are pooled features; their squared differences are summed over
@@ -114,7 +115,7 @@ def byot(s, alpha=0.1, tau=3.0, weight=1e-6):
     source="BYOT [3], journal form",
     formula="L_CE + sum_b [alpha KL(z -> z_b) + (1 - alpha) L_CE(z_b)] + weight sum_b |A_b f_b - f|",
 )
-def byot_journal(s, alpha=0.3, tau=3.0, weight=0.03):
+def byot_journal(s, alpha: Share = 0.3, tau=3.0, weight=0.03):
     """The whole network teaches its three ACs, and their features through linear adaptations A_b.
 
     The KL at temperature tau lacks tau^2.  The norm is the Frobenius norm of the batch's matrix, not squared, and
@@ -150,7 +151,7 @@ def cs_kd(s, weight=1.0, tau=4.0):
     source="PS-KD [8]",
     formula="L_CE(p, (1 - alpha_e) * onehot(y) + alpha_e * p of the previous epoch)",
 )
-def ps_kd(s, alpha=0.8):
+def ps_kd(s, alpha: Share = 0.8):
     """The network's predictions of the previous epoch soften the labels.
 
     alpha_e = alpha * (e + 1) / E, tau = 1.  The table holds p of every training image, seen in its latest view; it
@@ -209,7 +210,7 @@ def _votes(s):
 
 
 @method(labels=True, source="TF-KD_reg [10]", formula="(1 - alpha) L_CE + alpha * KL(softmax(u / tau) -> p)")
-def tf_kd(s, alpha=0.1, correct=0.99, tau=20.0):
+def tf_kd(s, alpha: Share = 0.1, correct: Share = 0.99, tau=20.0):
     """A virtual teacher u: `correct` for the true class, the rest shared by the others.
 
     u goes through a softmax although it holds probabilities already.  The result is nearly uniform, so this is nearly
@@ -224,7 +225,7 @@ def tf_kd(s, alpha=0.1, correct=0.99, tau=20.0):
 
 
 @method(labels=True, source="OLS [28]", formula="alpha * L_CE(p, y) + (1 - alpha) * L_CE(p, S[y])")
-def ols(s, alpha=0.5):
+def ols(s, alpha: Share = 0.5):
     """The mean prediction for each class in the previous epoch, row c of the table S, softens the labels.
 
     The mean is over the images of class c that were classified correctly; it is uniform where there were none, as in

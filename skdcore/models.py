@@ -198,12 +198,12 @@ def network(name, classes, side=32):
     """The network `name` with `classes` outputs, freshly initialised from torch's random state.
 
     `side` is the image side in pixels: below 128 the stem is the CIFAR one, else torchvision's own.
-    Raises ValueError for an unknown name (the near ones are named), fewer than two classes or no pixels.
+    Raises ValueError for an unknown name (the near ones are named), and for classes or pixels that no network takes.
     """
     if name not in MODELS:
         raise unknown("model", name, MODELS)
-    if classes < 2:
-        raise ValueError(f"classes={classes}: a classifier needs at least 2")
-    if side < 1:
-        raise ValueError(f"side={side}: an image has at least one pixel")
+    if not 2 <= classes < 1e6:
+        raise ValueError(f"classes={classes}: a classifier has at least 2, and less than a million")
+    if not 1 <= side < 1e4:
+        raise ValueError(f"side={side}: an image has at least one pixel, and less than 10,000 a side")
     return MODELS[name](classes, side).to(memory_format=torch.channels_last)

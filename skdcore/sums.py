@@ -16,6 +16,7 @@ from skdcore.errors import short, unknown
 METHODS = {}  # {name: function}; skdcore.methods fills it
 LONGEST = 1000  # characters of a configuration; nested deeper, a text ends Python's parser or ours
 Sum = NewType("Sum", str)  # the text of a sum, as the value of a keyword
+Share = NewType("Share", float)  # from 0 to 1
 
 
 def method(function=None, *, labels=False, view=False, source="", formula=""):
@@ -167,6 +168,8 @@ def _value(keyword, default, function, name):
     annotation = inspect.get_annotations(function).get(keyword.arg)
     if (words := get_args(annotation)) and value not in words:
         raise unknown(f"{keyword.arg} of {owner}", value, words)
+    if annotation is Share and not 0 <= value <= 1:
+        raise ValueError(f"{owner}({keyword.arg}={value!r}): {keyword.arg} is a share, from 0 to 1")
     return _teacher(value) if annotation is Sum else value
 
 

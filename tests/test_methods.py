@@ -287,6 +287,8 @@ def test_every_method_says_what_it_is_and_has_keywords_with_plain_defaults(name)
         ("drg(*[1])", "not a method with keywords"),
         ("drg(**{'k': 1})", "keyword"),
         ("drg(k=1,k=3)", "k"),
+        ("ls(eps=2)", "eps is a share, from 0 to 1"),
+        ("dsr+ps_kd(alpha=-0.1)", r"ps_kd\(alpha=-0.1\): alpha is a share, from 0 to 1"),
         ("drg(k=2.0)", "k takes int"),
         ("drg(k='2')", "k takes int"),
         ("drg(k=True)", "k takes int"),

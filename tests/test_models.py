@@ -143,7 +143,8 @@ def test_a_depthwise_convolution_in_bf16_is_near_the_one_in_float32(stride):
 @pytest.mark.parametrize(
     "name, classes, side, words",
     [("resnet81", 10, 32, "unknown model 'resnet81'; did you mean resnet18"), ("xyzzy", 10, 32, "known: .*resnet18"),
-     ("resnet18", 1, 32, "classes=1"), ("resnet18", 0, 32, "classes=0"), ("resnet18", 10, 0, "side=0")],
+     ("resnet18", 1, 32, "classes=1"), ("resnet18", 0, 32, "classes=0"), ("resnet18", 10, 0, "side=0"),
+     ("resnet18", 10**6, 32, "classes=1000000"), ("resnet18", 10, 10**20, "side=1000")],
 )  # fmt: skip
 def test_bad_arguments_are_refused_in_words(name, classes, side, words):
     with pytest.raises(ValueError, match=words):

@@ -5,8 +5,7 @@ import inspect
 import sys
 from pathlib import Path
 
-from skdcore.__main__ import folder
-from skdcore.errors import Broken, Stopped
+from skdcore.__main__ import carried_out, folder
 from skdcore.study import pages, predictions, run_pages
 from skdcore.study.experiments import RESULTS, ROOT
 
@@ -15,18 +14,7 @@ OWN = ROOT / "_build/results"  # the notebooks' parameter
 
 def main(arguments=None):
     """Runs a command; returns the exit status: 0, 1 a notebook failed, 2 bad input, 3 stopped while training."""
-    chosen = parser().parse_args(arguments)
-    try:
-        return chosen.command(chosen)
-    except (Stopped, KeyboardInterrupt) as stopped:
-        print(str(stopped) or "interrupted; the same command resumes", file=sys.stderr)
-        return 3
-    except Broken as broken:
-        print(f"skdcore.study: {broken}", file=sys.stderr)
-        return 1
-    except (ValueError, OSError) as error:
-        print(f"skdcore.study: {error}", file=sys.stderr)
-        return 2
+    return carried_out(parser(), arguments)
 
 
 def parser():
@@ -41,7 +29,9 @@ def parser():
         type=folder,
         help="the book: index.ipynb, experiments/ and _extra/runs/ are written here",
     )
-    sub.add_argument("--results", metavar="DIR", help="folder of this run's records; default: the notebooks' parameter")
+    sub.add_argument(
+        "--results", type=folder, metavar="DIR", help="folder of this run's records; default: the notebooks' parameter"
+    )
     sub.add_argument("--only", metavar="NAME", nargs="+", help="notebooks, such as table_1; default: all")
     sub = _add(commands, picture_command, "draw the README's picture")
     sub.add_argument("file", metavar="FILE", help="such as book/figures/table_1_small.png")
@@ -82,7 +72,6 @@ def picture_command(chosen):
         raise ValueError(f"{chosen.file!r}: a picture's name ends in .png, .svg or .pdf")
     pages.picture(chosen.file)
     print(f"kept in {chosen.file}")
-    return 0
 
 
 def labels_command(chosen):
@@ -92,7 +81,6 @@ def labels_command(chosen):
     not that of the run's record are refused; the records themselves hold no labels.
     """
     print(f"kept in {predictions.keep(chosen.dataset, chosen.root)}")
-    return 0
 
 
 if __name__ == "__main__":
