@@ -12,11 +12,8 @@ OVERFITS = 10  # percentage points of training accuracy over test accuracy
 
 
 def advice(experiment, results=RESULTS):
-    """What helps in each regime where a method has a verdict, as a list, the paper's regime first.
-
-    Empty without such a regime.
-    """
-    there = [(regime, one) for regime in reversed(serving(experiment)) for one in on(experiment, regime, results)]
+    """What helps in each regime where a method has a verdict, as a list, nearest first; empty without one."""
+    there = [(regime, one) for regime in serving(experiment) for one in on(experiment, regime, results)]
     return listed([_advice(*pair) for pair in there if pair[1].gains[0]], [])
 
 
@@ -26,25 +23,28 @@ def _advice(regime, evidence):
 
 def _setting(regime, evidence):
     test, train = plain_ends(evidence)
-    kind = "overfits" if train - test > OVERFITS else "does not overfit"
+    gap = train - test
+    kind = f"overfits by {gap:.0f} points" if gap > OVERFITS else "hardly overfits"
     text = f"**Where plain training {kind}**, as in `{regime.id}` ({train:.0f} % on its augmented training images, "
     return f"{text}{test:.0f} % on the test images)"
 
 
 def _best(evidence):
-    """The methods that are better than vanilla at equal epochs; without one, how large a gain is ruled out."""
+    """The methods that are better than vanilla at equal epochs, and worse; or how large a gain is ruled out for all."""
     gains = evidence.gains[0]
+    worse = ", ".join(f"`{method}` ({gain.estimate:+z.2f})" for method, gain in gains.items() if gain.high < 0)
+    worse = worse and f" Worse: {worse}."
     better = {method: gain for method, gain in gains.items() if gain.low > 0}
     if not better:
         most = max(gain.high for gain in gains.values())
         text = f"no method that was tried ({', '.join(f'`{method}`' for method in gains)}) is shown to do better at "
-        return text + f"equal epochs, and a gain of more than {most:.1f} points is ruled out for all of them."
+        return text + f"equal epochs, and a gain of more than {most:.1f} points is ruled out for all of them.{worse}"
     parts = []
     for method, (gain, low, high) in better.items():
         parts.append(f"`{method}` is better by {gain:.2f} points ({low:+z.2f} to {high:+z.2f})")
         with suppress(ValueError):  # a cost that is not known
             parts[-1] += f" at {cost(evidence.network, method):.2f} times the training time"
-    return f"{'; '.join(parts)}."
+    return f"{'; '.join(parts)}.{worse}"
 
 
 def _left(regime, evidence):

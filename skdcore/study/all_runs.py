@@ -9,9 +9,8 @@ from IPython.display import HTML
 from skdcore import records
 from skdcore.study.links import run_page
 
-RUN = {"method": "method", "dataset": "data set", "model": "network", "epochs": "epochs", "precision": "precision"}
-RUN |= {"seed": "seed"}
-METRICS = {"accuracy": "accuracy, %", "nll": "NLL", "ece": "ECE", "train_accuracy": "training accuracy, %"}
+RUN = {"seed": "seed", "dataset": "data set", "model": "network", "epochs": "epochs", "precision": "precision"}
+METRICS = {"nll": "NLL", "ece": "ECE", "train_accuracy": "training accuracy, %"}
 
 
 def listed(results):
@@ -19,9 +18,9 @@ def listed(results):
     rows = []
     for record in records.under(results):
         run, final, made = record["run"], record.get("final", {}), record["provenance"]
-        row = {words: run[key] for key, words in RUN.items()} | {
-            words: final.get(key, nan) for key, words in METRICS.items()
-        }
+        row = {"method": run["method"], "accuracy, %": final.get("accuracy", nan)}
+        row |= {words: run[key] for key, words in RUN.items()}
+        row |= {words: final.get(key, nan) for key, words in METRICS.items()}
         row |= {"minutes": record.get("cost", {}).get("seconds", nan) / 60, "date": made["ended"][:10]}
         row |= {"commit": (made.get("commit") or "not recorded")[:12], "state": record["state"]}
         rows.append(row | {"page": run_page(run)})

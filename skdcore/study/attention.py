@@ -25,7 +25,7 @@ AC = "the AC of {}"
 HEADS = {
     metrics.HIGHER: "The maps of DRG show better what its network uses than those of plain training.",
     metrics.LOWER: "The maps of DRG show less well what its network uses than those of plain training.",
-    UNDECIDED: "Whether the maps of DRG show better what its network uses than those of plain training is undecided.",
+    UNDECIDED: "It is undecided whether DRG's maps show better what its network uses than those of plain training do.",
 }
 COLUMNS = {"deletion": "deletion (lower is better)", "insertion": "insertion (higher is better)"}
 

@@ -13,8 +13,8 @@ from skdcore.sweep import sweep
 class Body(Tabs):
     """Tables and sentences of an experiment, under tabs; `frames` and `runs` {title: ..} are for the figures.
 
-    `finding` is the experiment in a sentence: what the last of the gathered, the nearest to the paper's, says or, where
-    nothing ran, how many comparisons wait.
+    `finding` is the experiment in a sentence: what the first of the gathered, the nearest to the paper's, says or,
+    where nothing ran, how many comparisons wait.
     """
 
     def __init__(self, chosen, gathered, tabs, after=""):
@@ -27,11 +27,14 @@ class Body(Tabs):
         compared = [title for title, frame in self.frames.items() if frame["gain"].notna().any()]
         self.finding = sentences.NOTHING if gathered else _nothing(chosen)
         if compared:
-            self.finding = f"**{compared[-1]}:** {sentences.verdicts(self.frames[compared[-1]])}"
+            self.finding = f"**{compared[0]}:** {sentences.verdicts(self.frames[compared[0]])}"
 
 
 def committed(name, results=RESULTS):
-    """What the committed records say of an experiment: a tab for each regime that has any, the paper's numbers last."""
+    """What the committed records say of an experiment: a tab for each regime that has any, nearest first.
+
+    What only the paper has numbers of comes last.
+    """
     chosen, tabs, gathered, missing = experiment(name), {}, [], []
     for regime in serving(chosen):
         there = on(chosen, regime, results)
@@ -42,6 +45,8 @@ def committed(name, results=RESULTS):
             tabs[regime.id] = [f"**Regime `{regime.id}`:** {regime.text}.", *blocks]
         missing += [] if there else [regime.id]
         gathered += there
+    if PAPER in missing and PAPER in tabs:
+        tabs[PAPER] = tabs.pop(PAPER)
     return Body(chosen, gathered, tabs, sentences.not_run(missing))
 
 

@@ -5,14 +5,15 @@ import pandas
 from skdcore.study.claims import ACCURACY, answers, within
 from skdcore.study.display import Table, Tabs
 from skdcore.study.evidence import FEW
-from skdcore.study.experiments import MISSING, deciding
+from skdcore.study.experiments import MISSING, PAPER, deciding
 from skdcore.study.links import to_claim
 from skdcore.study.measured import KINDS, OPEN
 from skdcore.study.sentences import PERCENT, not_run
 from skdcore.study.statistics import NO_GAIN, UNDECIDED
 
-FORMS = {"time": "×{:.2f}", "storage": "×{:.2f}", "correlation": "{:+z.2f}", "confidence": "{:+z.2f}"}
-FORMS |= dict.fromkeys(("calibration", "separation", "attention"), "{:+z.3f}")
+FORMS = {ACCURACY: "{:+z.2f}", "time": "×{:.2f}", "storage": "×{:.2f}", "correlation": "{:+z.2f}"}
+FORMS |= {"confidence": "{:+z.2f}"} | dict.fromkeys(("calibration", "separation", "attention"), "{:+z.3f}")
+SHOWN = 3  # estimates of one verdict; of more, the ends
 SPREADS = {
     "time": "the ratio of two medians over n turns, with the quartiles that are farthest apart",
     "storage": "a count",
@@ -35,29 +36,31 @@ def table_of(found):
 
 
 def overview(found):
-    """A table of the claims: how many verdicts of which kind in the regimes that ran, and the paper's numbers."""
-    frame = table_of(found)
-    ran = frame.loc[~frame["verdict"].isin(OPEN) & frame["regime"].notna(), "regime"].unique()
-    rows = []
+    """A table of the claims: what the paper says, how many verdicts of which kind we have, and the paper's numbers."""
+    frame, rows = table_of(found), []
     for claim in found["claims"]:
-        own = frame[frame["claim"] == claim["id"]]
-        row = {"claim": f"`{claim['id']}`"}
-        row |= {regime.id: _counts(own[own["regime"] == regime.id]) for regime in deciding() if regime.id in ran}
-        row |= {"elsewhere": _counts(own[own["regime"].isna()])}
         text = claim["says"] or f"This study asks: {claim['asks']}"
-        row |= {"what the paper says": f"{text} ({claim['where']})", "the size it prints": claim["size"]}
+        row = {"claim": f"`{claim['id']}`", "what the paper says": f"{text} ({claim['where']})"}
+        row |= {"verdicts": _verdicts(frame[frame["claim"] == claim["id"]]), "the size it prints": claim["size"]}
         rows.append(row | {"from its own tables": claim["computed"]})
-    caption = "The claims in our words, and how many of their comparisons have which verdict: in each regime that has "
-    caption += (
-        "records, and elsewhere, by benchmark or by count. Beside them are the size that the paper prints, gains in "
-    )
-    caption += "percentage points, and what its own tables give."
+    caption = "The claims in our words, and how many of their comparisons have which verdict. Beside them are the size "
+    caption += "that the paper prints, gains in percentage points, and what its own tables give."
     return Table(pandas.DataFrame(rows), caption, "tab-claims-overview", defines=True)
 
 
-def _counts(rows):
-    counts = rows["verdict"].value_counts(sort=False)
-    return ", ".join(f"{verdict} ({count})" for verdict, count in counts.items())
+def _verdicts(rows, form=""):
+    """How many of some rows have which verdict, open ones last; with a `form`, also the estimates of the others."""
+    parts, place = [], ("in " + rows["regime"]).where(rows["regime"] != PAPER)
+    named = [
+        one in OPEN or pandas.isna(where) or where in one for one, where in zip(rows["verdict"], place, strict=True)
+    ]
+    for verdict, own in rows.groupby(rows["verdict"].where(named, rows["verdict"] + " " + place), sort=False):
+        measured = own["estimate"] if form and verdict not in OPEN else []
+        numbers = [*map(form.format, measured)]
+        if len(numbers) > SHOWN:
+            numbers = [f"{form.format(measured.min())} to {form.format(measured.max())}"]
+        parts.append((verdict in OPEN, f"{verdict} ({': '.join(filter(None, [str(len(own)), ', '.join(numbers)]))})"))
+    return ", ".join(text for _, text in sorted(parts, key=lambda part: part[0]))
 
 
 def tabs(found):
@@ -131,26 +134,25 @@ def retold(found, *names):
         claim, own = chosen[name], frame[frame["claim"] == name]
         text = claim["says"] or f"This study asks: {claim['asks']}"
         text += f" By the paper's own numbers: {claim['computed']}." if claim["computed"] and claim["says"] else ""
-        verdicts = _counts(own.sort_values("verdict", key=lambda words: words.isin(OPEN), kind="stable"))
-        items.append(f"- {text} {to_claim(name)}: {verdicts}.")
+        items.append(f"- {text} {to_claim(name)}: {_verdicts(own, FORMS[claim['kind']])}.")
     return "\n".join(items)
 
 
 def summary(found):
-    """The verdicts on the paper's claims of accuracy in the regime nearest to the paper's."""
+    """The verdicts on the paper's claims of accuracy in each regime that has any, nearest first, as a list."""
     frame = table_of(found).query(f"not asked and kind == '{ACCURACY}'")
-    for regime in reversed(deciding()):
-        own = frame[frame["regime"] == regime.id]
-        if own["low"].notna().any():
-            break
-    else:
+    own = [(regime, frame[frame["regime"] == regime.id]) for regime in deciding()]
+    items = [f"- {_in_regime(regime, rows)}" for regime, rows in own if rows["low"].notna().any()]
+    if not items:
         return "No claim of the paper about accuracy has a verdict yet."
+    head = "**The paper's claims about accuracy.** How many of their comparisons have which verdict, without those of "
+    return "\n".join([f"{head}this study's own questions:", "", *items])
+
+
+def _in_regime(regime, own):
     parts = []
     for word in (*answers(within(regime)), NO_GAIN, UNDECIDED, FEW, MISSING):
         rows = own[own["verdict"] == word]
         names = ", ".join(to_claim(claim) for claim in rows["claim"].unique() if word != MISSING)
         parts += [f"{word} ({': '.join(filter(None, [str(len(rows)), names]))})"] if len(rows) else []
-    return (
-        f"**The paper's claims about accuracy in the regime `{regime.id}`** ({regime.text}). Verdicts on their "
-        f"{len(own)} comparisons, without those of this study's own questions: {', '.join(parts)}."
-    )
+    return f"`{regime.id}` ({regime.text}): {', '.join(parts)}."

@@ -33,7 +33,7 @@ class Table:
         return f"<p>{html.escape(self.caption)}</p>" + self.frame.to_html(index=False)
 
     def _repr_markdown_(self):
-        frame = self.frame.map(_cell)
+        frame = self.frame.map(lambda text: _unbroken(_cell(text)))
         for column, addresses in self.links.items():
             frame[column] = [_linked(*pair) for pair in zip(frame[column], addresses, strict=True)]
         if "method" in frame:
@@ -103,6 +103,11 @@ def escaped(text):
 
 def _linked(text, address):
     return f'<a class="run" href="../{address}">{text}</a>' if address else text
+
+
+def _unbroken(text):
+    """A short text, such as a number and its spread, that a narrow column does not break."""
+    return text.replace(" ", "\N{NO-BREAK SPACE}") if len(text) <= 16 else text
 
 
 def _cell(text):

@@ -152,10 +152,13 @@ def everywhere(results=RESULTS):
 def on(experiment, regime, results=RESULTS):
     """The `Evidence` of a regime where an experiment's own rows ran, on its images and networks.
 
-    Its own are those that Table I lacks or, where it lacks none, those beyond vanilla and ls.
+    Its own are those that Table I lacks or, where it lacks none, those beyond vanilla and ls.  An experiment with
+    regimes of its own has all rows for itself.
     """
     dataset, networks = regime.dataset or experiment.dataset, regime.models or experiment.models
-    rows = experiment.rows.keys() - experiments()["table_1"].rows.keys() or experiment.rows.keys() - CONTROLS
+    rows = experiment.rows.keys()
+    if not experiment.regimes:
+        rows = rows - experiments()["table_1"].rows.keys() or rows - CONTROLS
     return [
         one
         for one in of_regime(regime, results)
@@ -168,7 +171,7 @@ def nearest(experiment, results=RESULTS):
 
     (None, []) if there is none.
     """
-    for regime in reversed(serving(experiment)):
+    for regime in serving(experiment):
         there = [one for one in on(experiment, regime, results) if one.gains[0].keys() & set(PROPOSED)]
         if there:
             return regime, there

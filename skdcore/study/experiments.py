@@ -96,14 +96,19 @@ def regimes():
     return {name: _regime(name, values) for name, values in study()["regimes"].items()}
 
 
+def nearest_first():
+    """All regimes, from the paper's own to the farthest from it, the miniature."""
+    return [*reversed(regimes().values())]
+
+
 def deciding():
-    """The regimes that can decide something: all but the miniature, whose characters say nothing of photographs."""
-    return [one for one in regimes().values() if one.id != MINIATURE]
+    """The regimes that can decide something, nearest first: the miniature's characters say nothing of photographs."""
+    return [one for one in nearest_first() if one.id != MINIATURE]
 
 
 def serving(experiment):
-    """The regimes that an experiment belongs to, in the order of study.yml."""
-    return [one for one in regimes().values() if one.serves(experiment)]
+    """The regimes that an experiment belongs to, nearest first."""
+    return [one for one in nearest_first() if one.serves(experiment)]
 
 
 def regime(name):

@@ -64,8 +64,13 @@ def tried(report):
         for row in report["kinds"]
     ]
     made, minutes = report["provenance"], report["seconds"] / 60
-    caption = f"""Faults tried by `make faults --seed {report["seed"]}`, in {minutes:.0f} minutes, with the costs below,
-        on {made["device"]}, {made["ended"][:10]}, commit {made["commit"][:7]}. A sweep trains 12 runs on 3 workers."""
+    caption = (
+        f"Faults tried by `python tests/faults --seed {report['seed']}`, in {minutes:.0f} minutes, with the costs "
+    )
+    caption += (
+        f"below, on {made['device']}, {made['ended'][:10]}, commit {made['commit'][:7]}. A sweep trains 12 runs on "
+    )
+    caption += "3 workers."
     return Table(pandas.DataFrame(rows), caption, "tab-faults")
 
 

@@ -6,13 +6,21 @@ import matplotlib.pyplot as plt
 import pandas
 
 from skdcore.study.equal_cost import THRESHOLD
+from skdcore.study.evidence import PROPOSED
 from skdcore.study.experiments import BASELINE
+from skdcore.study.statistics import MIN_SEEDS
 from skdcore.study.tables import SIMULTANEOUS
 from skdcore.sums import keywords_of, parse
 
+MARKS = [{"color": f"C{color}", "marker": marker} for color, marker in zip((0, 1, 2, 4, 5), "osD^v", strict=True)]
+FEW = {"color": "white", "marker": "o", "linestyle": "none", "markersize": 3}  # on a mark, which it makes hollow
+
 
 def gains(frames):
-    """Gain over vanilla of each method that ran, with its interval and the paper's gain: a panel a {title: frame}."""
+    """Gain over vanilla of each method that ran, with its interval and the paper's gain: a panel a {title: frame}.
+
+    A hollow mark has too few seeds for an interval.
+    """
     gained = {title: frame[frame["gain"].notna()].iloc[::-1].reset_index(drop=True) for title, frame in frames.items()}
     frames = {title: frame for title, frame in gained.items() if len(frame)}
     if not frames:
@@ -26,14 +34,14 @@ def gains(frames):
         if len(known):
             axes.hlines(known.index, known["low"], known["high"], color="C0", linewidth=2, label=SIMULTANEOUS)
         axes.plot(frame["gain"], frame.index, "o", color="C0", label="gain")
+        few = frame[frame["low"].isna()]
+        axes.plot(few["gain"], few.index, **FEW)
         if frame["paper_gain"].notna().any():
             label = f"the paper's gain, {frame['paper_network'][0]}"
-            axes.plot(frame["paper_gain"], frame.index, "x", color="C3", label=label)
+            axes.plot(frame["paper_gain"], frame.index, "x", color="black", label=label)
         axes.set(title=title, yticks=frame.index, yticklabels=frame["method"], ylim=(-0.6, len(frame) - 0.4))
     axes.set_xlabel("gain over vanilla, percentage points")
-    handles, labels = zip(*(axes.get_legend_handles_labels() for axes in panels.flat), strict=True)
-    entries = dict(zip(sum(labels, []), sum(handles, []), strict=True))  # each label once
-    figure.legend(entries.values(), entries, loc="outside upper center", ncols=3, frameon=False)
+    _shared_legend(figure, panels, ncols=3)
     return figure
 
 
@@ -41,8 +49,8 @@ def by_keyword(frames, keywords):
     """Accuracy of methods along a keyword, {method: keyword}, a curve each: a panel for each {title: frame}.
 
     The default's value is where the method stands without the keyword; vanilla is the grey line.  Bars and the band
-    are one standard deviation over the seeds.  Where a point is a single seed, no line joins the points: it would show
-    the seeds' chance as a trend.
+    are one standard deviation over the seeds.  A hollow point has fewer than MIN_SEEDS.  Where a point is a single
+    seed, no line joins the points: it would show the seeds' chance as a trend.
     """
     if not frames:
         return None
@@ -50,19 +58,22 @@ def by_keyword(frames, keywords):
     figure, panels = plt.subplots(len(frames), squeeze=False, **size)
     for (title, frame), axes in zip(frames.items(), panels.flat, strict=True):
         ticks = set()
+        axes.set_xscale("symlog", linthresh=0.05)
         for name, keyword in keywords.items():
             at = frame["method"].map(lambda method, name=name, keyword=keyword: _value(method, name, keyword))
             chosen = frame.assign(at=at.astype(float))[frame["n"] > 0].dropna(subset="at").sort_values("at")
             spread = chosen["sd"].fillna(0)
             style = {"marker": "o", "capsize": 3, "linestyle": "-" if (chosen["n"] > 1).all() else "none"}
             axes.errorbar(chosen["at"], chosen["mean"], spread, label=f"{name}, by {keyword}", **style)
+            few = chosen[chosen["n"] < MIN_SEEDS]
+            axes.plot(few["at"], few["mean"], **FEW, zorder=3)
             ticks |= set(chosen["at"])
         vanilla = frame.set_index("method").loc[BASELINE]
         if vanilla["n"]:
             axes.axhline(vanilla["mean"], color="0.6", linewidth=1, label="vanilla")
         if vanilla["n"] > 1:
             axes.axhspan(vanilla["mean"] - vanilla["sd"], vanilla["mean"] + vanilla["sd"], color="0.92")
-        axes.set_xscale("symlog", linthresh=0.05)
+        axes.margins(x=0.08)
         axes.set_xticks(sorted(ticks), [f"{tick:g}" for tick in sorted(ticks)])
         axes.minorticks_off()
         axes.set(title=title, xlabel=" or ".join(dict.fromkeys(keywords.values())), ylabel="test accuracy, %")
@@ -88,23 +99,40 @@ def against_cost(points):
     for (title, frame), axes in zip(points.items(), panels.flat, strict=True):
         inside, few = frame[frame["inside"]], frame[~frame["inside"]]
         if len(inside):
-            axes.vlines(inside["cost"], inside["low"], inside["high"], color="0.75", label=SIMULTANEOUS, zorder=1)
+            axes.vlines(inside["cost"], inside["low"], inside["high"], color="0.5", label=SIMULTANEOUS, zorder=1)
             front = inside[inside["front"]]
             axes.step(front["cost"], front["accuracy"], "C1", where="post", label="the front", zorder=1)
             axes.plot(inside["cost"], inside["accuracy"], "o", color="C0", label="a row of the model")
         if len(few):
             axes.plot(few["cost"], few["accuracy"], "o", color="C0", fillstyle="none", label="a row of few seeds")
-        named = inside[inside["front"] | (inside["cost"] > THRESHOLD)] if len(inside) else few
-        middle = (frame["cost"].min() + frame["cost"].max()) / 2
-        for at, one in enumerate(named.itertuples()):
-            left = at == 0 or one.cost > middle  # so that the texts neither leave the panel nor meet at its left end
-            style = {"ha": "right" if left else "left", "fontweight": "bold" if one.front else "normal"}
-            style |= {"xytext": (-5, -3) if left else (4, (4, -11)[at % 2]), "textcoords": "offset points"}
-            axes.annotate(one.row, (one.cost, one.accuracy), fontsize="small", **style)
         axes.set(title=title, xlabel="cost of the run, in runs of vanilla", ylabel="test accuracy, %")
         axes.margins(x=0.15, y=0.1)
-        axes.legend(fontsize="small", frameon=False)
+        _name(axes, inside[inside["front"] | (inside["cost"] > THRESHOLD)] if len(inside) else few)
+    _shared_legend(figure, panels, ncols=2)
     return figure
+
+
+def _name(axes, rows):
+    """Writes the names of some rows beside their points: left of those that stand left in the panel, else right.
+
+    Names on one side keep a line's height apart.
+    """
+    low, high = axes.get_ylim()
+    line, middle = (high - low) / 18, rows["cost"].mean()
+    for left, side in rows.sort_values("accuracy").groupby(rows["cost"] < middle):
+        at = low
+        for one in side.itertuples():
+            at = max(at, one.accuracy) if one.accuracy - at > line else at + line
+            style = {"ha": "right" if left else "left", "va": "center", "textcoords": ("offset points", "data")}
+            style |= {"fontsize": "small", "fontweight": "bold" if one.front else "normal"}
+            axes.annotate(one.row, (one.cost, one.accuracy), (-6 if left else 6, at), **style)
+
+
+def _shared_legend(figure, panels, ncols):
+    """One legend above the panels, each label once."""
+    handles, labels = zip(*(axes.get_legend_handles_labels() for axes in panels.flat), strict=True)
+    entries = dict(zip(sum(labels, []), sum(handles, []), strict=True))
+    figure.legend(entries.values(), entries, loc="outside upper center", ncols=ncols, frameon=False)
 
 
 def gains_by_gap(found, printed):
@@ -121,9 +149,9 @@ def gains_by_gap(found, printed):
     for axes in panels.flat:
         axes.axhline(0, color="0.6", linewidth=1)
     for at, method in enumerate(dict.fromkeys([*printed["method"], *found["method"]])):
-        style, shift = {"color": f"C{at}", "marker": "osD^v"[at], "linestyle": "none"}, 0.4 * (at - 2)  # points of gap
+        style, shift = MARKS[at] | {"linestyle": "none"}, 1.1 * (at - 2)  # points of gap
         ours, theirs, rest = (frame[frame["method"] == method] for frame in (measured, printed, margin))
-        main.vlines(ours["gap"] + shift, ours["low"], ours["high"], color=f"C{at}", linewidth=1)
+        main.vlines(ours["gap"] + shift, ours["low"], ours["high"], color=style["color"], linewidth=1)
         main.plot(ours["gap"] + shift, ours["gain"], label=method, **style)
         main.plot(theirs["gap"] + shift, theirs["gain"], fillstyle="none", **style)
         for axes in side:
@@ -133,22 +161,29 @@ def gains_by_gap(found, printed):
     for (regime, gap), _ in measured.groupby(["regime", "gap"]):
         where = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "rotation": 40}
         main.annotate(regime, (gap, 1), (-3, 3), fontsize="small", **where)
-    main.set(xlabel="vanilla: training minus test accuracy, percentage points", xlim=(-2, measured["gap"].max() + 5))
+    main.set(xlabel="vanilla: training minus test accuracy, percentage points", xlim=(-4, measured["gap"].max() + 6))
     main.set_ylabel("gain over vanilla, percentage points")
     figure.legend(loc="outside lower center", ncols=5, frameon=False)
     return figure
 
 
 def learning(runs):
-    """Test accuracy by epoch, a line a method, the mean over its seeds: a panel a {title: {method: {seed: record}}}."""
+    """Test accuracy by epoch, a line a method, the mean over its seeds: a panel a {title: {method: {seed: record}}}.
+
+    The paper's methods, vanilla and DLB, its strongest rival, have colours; the others stay thin and grey behind them.
+    """
     if not runs:
         return None
     figure, panels = plt.subplots(len(runs), squeeze=False, figsize=(6.4, 4.2 * len(runs)), layout="constrained")
     for (title, by_method), axes in zip(runs.items(), panels.flat, strict=True):
-        for at, (method, by_seed) in enumerate(by_method.items()):
+        drawn = [method for method in (BASELINE, "dlb", *PROPOSED) if method in by_method]
+        for method, by_seed in by_method.items():
             curves = [record["curve"] for record in by_seed.values()]
             mean = pandas.DataFrame([curve["test"] for curve in curves]).mean()
-            line = {"color": f"C{at % 10}", "linestyle": ("-", "--", ":", "-.")[at % 4]}
+            line = {"color": "0.6", "linewidth": 0.8, "zorder": 1}
+            if method in drawn:
+                at = drawn.index(method)
+                line = {"color": MARKS[at]["color"], "linestyle": ("-", "--", "-.", ":", (0, (5, 1)))[at]}
             axes.plot(curves[0]["scored"], mean, label=f"{method} (n = {len(curves)})", **line)
         axes.set(title=title, xlabel="epoch", ylabel="test accuracy, %")
         axes.xaxis.get_major_locator().set_params(integer=True)
@@ -173,7 +208,7 @@ def variances(runs):
                 axes.plot(curve["scored"], curve[key], "C0" + style, label=f"seed {record['run']['seed']}")
             axes.set(xlabel="epoch", ylabel=label, ylim=(0, None))
             axes.xaxis.get_major_locator().set_params(integer=True)
-        row[1].set_title(where, fontsize="medium")
+        row[0].set_title(where, fontsize="medium", loc="left")
         row[0].legend(fontsize="small", frameon=False)
     return figure
 
@@ -190,7 +225,7 @@ def correlations(found, definitions):
         shift = 0.2 * ((len(groups) - 1) / 2 - at)
         places = [place + shift for place in range(len(definitions)) for _ in range(len(rows))]
         r = [value for name in definitions for value in rows[name]]
-        axes.plot(r, places, "osD^v"[at % 5], color=f"C{at}", markersize=5, label=where)
+        axes.plot(r, places, linestyle="none", **MARKS[at % 5], markersize=5, label=where)
     axes.set(xlim=(-1.05, 1.05), yticks=range(len(definitions)), yticklabels=definitions)
     axes.set(xlabel="Pearson's r", xticks=[-1, -0.5, 0, 0.5, 1])
     axes.invert_yaxis()
@@ -207,7 +242,7 @@ def time_and_storage(times, sizes):
         rivals = frame[frame["method"] != BASELINE]
         for at, (method, rows) in enumerate(rivals.groupby("method", sort=False)):
             rows = rows.dropna(subset=[column])
-            style = {"color": f"C{at}", "marker": "osD^v"[at], "linestyle": "none", "label": method}
+            style = MARKS[at] | {"linestyle": "none", "label": method}
             axes.plot(rows[column], [names.index(where) for where in rows["where"]], **style)
         axes.axvline(1, color="0.6", linewidth=1, label=BASELINE)
         axes.set(xlabel=label, yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
@@ -228,7 +263,13 @@ def curves(found):
         left.plot(curve["scored"], curve["test"], color=f"C{color}", label=f"{method}, test")
         left.plot(epochs, curve["train"], color=f"C{color}", linestyle=":", label=f"{method}, training")
         for style, (term, loss) in zip(("-", "--", "-.", ":"), curve["loss"].items(), strict=False):
-            right.plot(epochs, loss, color=f"C{color}", linestyle=style, label=f"{method}: {term}")
+            right.plot(
+                epochs,
+                loss,
+                color=f"C{color}",
+                linestyle=style,
+                label=f"{method}: {'label loss' if term == BASELINE else term}",
+            )
     left.set(xlabel="epoch", ylabel="accuracy, %")
     right.set(xlabel="epoch", ylabel="loss, mean of the epoch", yscale="log")
     for axes in (left, right):

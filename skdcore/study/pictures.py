@@ -3,8 +3,7 @@
 import matplotlib.pyplot as plt
 
 from skdcore.study.display import Picture, Tabs
-
-MARKERS = "osD^v"
+from skdcore.study.figures import MARKS
 
 
 def _each(drawn, name, draw):
@@ -56,6 +55,7 @@ def _ranked(drawing, name):
     for row, axes in enumerate(panels[:, 0], 1):
         axes.set_ylabel(f"image {row}" if row <= images else "mean of all")
     figure.supxlabel("rank of the class")
+    figure.supylabel("probability")
     caption = (
         "Probabilities from largest to smallest, of test images that were drawn by a seeded rule and of the mean over "
         "the whole test split, with the first seed. The orange, hatched bar is the true class; where there is none, it "
@@ -80,7 +80,7 @@ def _reliability(drawing, name):
             count = sum(one[0] for one in bins)
             confidence, accuracy = (sum(one[0] * one[k] for one in bins) / count.clip(1) for k in (1, 2))
             kept = count >= count.sum() / 200
-            axes.plot(confidence[kept], accuracy[kept], marker=MARKERS[at], color=f"C{at}", label=method)
+            axes.plot(confidence[kept], accuracy[kept], **MARKS[at], label=method)
         axes.set(xlabel="confidence", title="after temperature scaling" if "scaled" in kind else "as trained")
     panels[0].set_ylabel("accuracy")
     panels[0].legend(frameon=False, fontsize="small")

@@ -122,6 +122,10 @@ def page(experiment, results=RESULTS):
             points = pandas.Series(
                 [d for pair, printed in differences.items() if pair[1] == rival for d in printed.values()]
             )
-            text += f" Of the {len(points)} {words} printed in Table I, {(points.abs() >= bound).sum()} are as large."
+            large = (points.abs() >= bound).sum()
+            text += (
+                f" Of the {len(points)} {words} printed in Table I, {large or 'none'} {'is' if large < 2 else 'are'} "
+            )
+            text += "as large."
         items.append(text)
     return Tabs({"": [planned(found), "\n".join(items), could_show(differences, least)]})

@@ -53,11 +53,12 @@ def ends(evidence):
     if BASELINE not in evidence.runs:
         return ""
     test, train = plain_ends(evidence)
-    return f"Vanilla ends at {test:.1f} % on the test images and {train:.1f} % on the augmented training images."
+    text = f"Vanilla ends at {test:.1f} % on the test images and {train:.1f} % on the training images, as it saw them "
+    return f"{text}in its last epoch."
 
 
 def plain_ends(evidence):
-    """Vanilla's accuracies in percent at the last epoch, means over seeds: on test and augmented training images."""
+    """Vanilla's accuracies in percent at the last epoch, means over seeds: on the test and the training images."""
     curves = [run["curve"] for run in evidence.runs[BASELINE].values()]
     return tuple(pandas.Series([curve[split][-1] for curve in curves]).mean() for split in ("test", "train"))
 
@@ -92,7 +93,7 @@ def family(evidence, contrasts, number, c):
 def answer(experiment, results=RESULTS):
     """What was found at the best evidence, how sure that is, and what is not yet run: the first words of the book."""
     regime, there = nearest(experiment, results)
-    missing = not_run([one.id for one in reversed(serving(experiment)) if not on(experiment, one, results)])
+    missing = not_run([one.id for one in serving(experiment) if not on(experiment, one, results)])
     if not there:
         return f"**Not known yet.** None of the paper's methods has {MIN_SEEDS} seeds. {missing}".strip()
     frame = pandas.concat([one.compare(experiment).assign(network=one.network) for one in there])
@@ -104,7 +105,7 @@ def answer(experiment, results=RESULTS):
     intervals = "interval runs" if len(ours) == 1 else "intervals run"
     network = ours["paper_network"].iloc[0]
     return (
-        f"**{head}.** The regime nearest to the paper's that has verdicts is `{regime.id}` ({regime.text}). There "
+        f"**{head}.** The regime nearest to the paper's that has verdicts is `{regime.id}` ({regime.text}). In it, "
         f"{'; '.join(found)}. With {ours['n'].min()} seeds, the {PERCENT} {intervals} from "
         f"{_span(ours, 'low', 'high')} points, simultaneously over all methods; on {network} the paper prints "
         f"{_span(ours, 'paper_gain', 'paper_gain', ' and ')}. {missing}"
@@ -128,7 +129,7 @@ def _span(frame, low, high, between=" to "):
 def by_regime(experiment, miniature):
     """What each regime says of an experiment, the paper's first, as a list.  `miniature`: where its records are."""
     items, missing = [], []
-    for regime in [*reversed(serving(experiment)), regime_of(MINIATURE)]:
+    for regime in [*serving(experiment), regime_of(MINIATURE)]:
         there = on(experiment, regime, miniature if regime.id == MINIATURE else RESULTS)
         missing += [] if there else [regime.id]
         items += [

@@ -32,9 +32,8 @@ def accuracies(experiment, evidence, name):
     table = pandas.DataFrame(columns | {"residual sd": frame["residual"].map(_number)})
     caption = f"{experiment.title}, {evidence.title}: mean ± standard deviation over n seeds, final epoch, whole test "
     caption += "split. Gains are in percentage points"
-    if frame["baseline"].notna().any():
-        caption += f"; with fewer than {MIN_SEEDS} seeds they are differences from vanilla's mean at the same seeds, "
-        caption += "which follows *over*"
+    if any(" over " in cell for cell in columns["gain over vanilla"]):
+        caption += f"; with fewer than {MIN_SEEDS} seeds they are over vanilla at the same seeds, whose mean is given"
     filled = table.loc[:, (table != "").any()]
     found = [record for method in experiment.rows for record in evidence.runs.get(method, {}).values()]
     to_runs = {"ours, %": links.to_runs(evidence.runs, frame["method"])}
@@ -53,9 +52,9 @@ def printed(experiment, networks, name):
 
 def finals(found, name):
     """The final metrics of a few runs, a row each."""
-    columns = {"method": "method", "accuracy": "accuracy, %", "nll": "NLL", "ece": "calibration error"}
-    columns |= {"entropy": "entropy", "p_true": "p(true class)", "minutes": "minutes"}
-    frame = listing(found).reindex(columns=columns).rename(columns=columns)
+    columns = {"method": "method", "accuracy": "accuracy, %", "nll": "NLL, nats", "ece": "ECE"}
+    columns |= {"entropy": "entropy, nats", "p_true": "p(true class)", "minutes": "minutes"}
+    frame = listing(found).reindex(columns=columns).rename(columns=columns).round({"accuracy, %": 2, "minutes": 1})
     frame["method"] = "`" + frame["method"] + "`"
     run = found[0]["run"]
     caption = f"Final metrics on the test split: {run['dataset']}, {run['model']}, seed {run['seed']}. {made(found)}"
@@ -83,6 +82,7 @@ def step_costs(record, name):
     frame = pandas.DataFrame({"extra passes": [_passes(*pair) for pair in passes]}, index=counted.index)
     frame = frame.join(counted[["state", "extra parameters"]].map("{:,}".format)).reindex(methods, fill_value="")
     frame = frame.set_axis(steps.index)
+    frame = frame.rename(columns={"state": "state, numbers kept"})
     frame["seconds a step"] = steps["seconds a step"].map("{:.3f}".format)
     frame["over vanilla"] = steps["over vanilla"].map("{:.2f}".format)
     quartiles = steps[["first quartile", "third quartile"]].values
@@ -90,7 +90,7 @@ def step_costs(record, name):
     rows = zip(steps.index, methods, strict=True)
     names = [row if row == bench.USUAL else f"`{method}`{row.removeprefix(method)}" for row, method in rows]
     frame.insert(0, "method", names)
-    text = f"{record['model']}, batch 128, 100 classes; the state is in numbers kept, for 50,000 images"
+    text = f"{record['model']}, batch 128, 100 classes; the state is that for 50,000 images"
     return Table(frame, f"What a step costs: {text}. {_timed(record)}", name)
 
 
@@ -142,8 +142,7 @@ def made(found):
     text = f"{_count(len(found), 'run')} of {_count(run['epochs'], 'epoch')} on {run['dataset']}, on "
     text += f"{' and '.join(sorted(devices))}, {minutes.median():.1f} minutes per run (median)."
     if len(codes) > 1:
-        text += f" The runs used {len(codes)} versions of the core's source: {', '.join(codes)}. Each is a hash of its "
-        text += "text, so a reworded comment makes another version."
+        text += f" The runs used {len(codes)} versions of the core's source; a reworded comment makes another version."
     nameless = sum(record["provenance"].get("commit", "") is None for record in found)
     if nameless:
         text += f" {nameless} of these runs {'names' if nameless == 1 else 'name'} no commit."

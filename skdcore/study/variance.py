@@ -11,7 +11,7 @@ import pandas
 from skdcore.study import figures
 from skdcore.study.display import Picture, Table, Tabs
 from skdcore.study.evidence import of_regime
-from skdcore.study.experiments import BASELINE, MINIATURE, RESULTS, experiment, regimes
+from skdcore.study.experiments import BASELINE, MINIATURE, RESULTS, experiment, nearest_first
 from skdcore.study.sentences import not_run
 
 # {definition: (the curve of a record, the power of it)}.  A factor, such as the root of K, changes no correlation.
@@ -34,7 +34,7 @@ class Variance(Tabs):
 
     def __init__(self, results=RESULTS):
         tabs, found, missing, self.runs = {}, [pandas.DataFrame(columns=COLUMNS)], [], {}
-        for regime in regimes().values():
+        for regime in nearest_first():
             there = [one for one in of_regime(regime, results) if one.runs.get(BASELINE)]
             missing += [] if there else [regime.id]
             for one in there:
@@ -81,9 +81,8 @@ def finding(found):
     named = ", ".join(f"`{name}`" for name in found.loc[r.index, "where"].str.partition(",")[0].unique())
     runs = f"{'the only run' if len(r) == 1 else f'all {len(r)} runs'} of plain training on photographs ({named})"
     if not negative.any(axis=None):
-        text = f"**Not the paper's sign.** In {runs}, the variance of the ranked outputs does not fall as the "
-        text += f"accuracy rises: Pearson's r is {span}. None of the four definitions gives the strong negative "
-        text += "correlation of the paper."
+        text = f"**Not the paper's sign.** In {runs}, Pearson's r of accuracy and the variance of the ranked outputs "
+        text += f"is {span}, by whichever of the four definitions; the paper's is strongly negative."
     elif negative.all(axis=None):
         text = f"**The sign is the paper's.** In {runs}, the variance of the ranked outputs falls "
         text += f"as the accuracy rises, by each of the four definitions: Pearson's r is {span}."
