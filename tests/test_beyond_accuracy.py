@@ -61,7 +61,7 @@ def test_one_seed_has_no_other_seed_of_vanilla(held):
 
 
 def test_older_records_and_none_are_a_sentence(ran):
-    missing = "No record holds these numbers yet in `full`, `fifth`, `tenth`, `tenth-wide`, `paper`."
+    missing = "No record holds these numbers yet in `paper`, `tenth-wide`, `tenth`, `fifth`, `full`."
     assert beyond_accuracy.tabs("table_1", ran())._repr_markdown_() == missing
     assert beyond_accuracy.tabs("table_1", ran("tenth", vanilla=[31.0], drg=[32.0]))._repr_markdown_() == missing
 
@@ -70,8 +70,11 @@ def test_a_missing_file_is_named(held):
     results = held(1)
     (file,) = results.rglob("drg/*/0.images.npz")
     file.unlink()
+    table, said = beyond_accuracy.tabs("table_1", results).tabs["tenth"]
+    assert table.frame["differs from vanilla, %"].tolist() == ["", ""]
+    assert said == "The last column lacks runs whose predictions are not beside their records: `drg`, seed 0."
     with pytest.raises(FileNotFoundError, match=re.escape(str(file))):
-        beyond_accuracy.tabs("table_1", results)
+        predicted(results, of_regime(regime("tenth"), results)[0].runs["drg"][0])
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "text", "flipped", "other"])

@@ -12,20 +12,27 @@ VANILLA, DRG = [52.0, 52.2, 52.4], [50.0, 50.3, 50.3]
 def test_a_regime_with_records_has_a_tab_with_its_table_and_sentences(ran):
     ran("tenth", vanilla=VANILLA, drg=DRG)
     page = body.committed("table_1", ran("full", vanilla=VANILLA, drg=DRG))
-    assert list(page.tabs) == ["full", "tenth", "paper"]
+    assert list(page.tabs) == ["tenth", "full", "paper"], "nearest first, and then what the paper alone has numbers of"
     head, said, table, model = page.tabs["full"]
     assert head == f"**Regime `full`:** {regime('full').text}."
     assert said.startswith("Worse than vanilla: `drg` (-2.00, -2.25 to -1.75). Vanilla ends at 52.2 %")
     assert table.name == "tab-table-1-full-resnet10-w16"
     assert "simultaneous 95 % intervals of all gains over vanilla (1) have" in model
-    assert list(page.frames) == list(page.runs) == ["regime full, resnet10_w16", "regime tenth, resnet10_w16"]
+    assert list(page.frames) == list(page.runs) == ["regime tenth, resnet10_w16", "regime full, resnet10_w16"]
 
 
 def test_regimes_without_records_are_one_sentence_and_no_table(ran):
     page = body.committed("related", ran("full", vanilla=VANILLA, ls=DRG))
     others = len(experiment("related").rows.keys() - {"vanilla"})
     assert page.finding == f"{5 * others} comparisons, none run yet." and page.frames == {}
-    assert page._repr_markdown_() == "Not yet run: `full`, `fifth`, `tenth`, `tenth-wide`, `paper`."
+    assert page._repr_markdown_() == "Not yet run: `paper`, `tenth-wide`, `tenth`, `fifth`, `full`."
+
+
+def test_vanilla_alone_has_a_table_where_an_experiment_has_regimes_of_its_own(ran):
+    page = body.committed("fine_grained", ran("cub", vanilla=[30.0]))
+    head, said, table, model = page.tabs["cub"]
+    assert said.startswith(f"{sentences.NOTHING} Vanilla ends at 30.0 %") and page.after.endswith("`caltech`, `dogs`.")
+    assert table.frame["ours, %"].tolist() == ["30.00"] + ["not yet run"] * 4
 
 
 def test_a_method_without_vanilla_is_compared_with_nothing(ran):

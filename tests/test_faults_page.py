@@ -31,7 +31,7 @@ def test_a_file_that_is_no_report_is_named(tmp_path, text):
 def test_what_held_is_told_in_a_sentence_and_a_table(report):
     assert faults.finding(report) == "**All 1,200 tries held.**"
     assert faults.tried(report).frame.values.tolist() == [["A flood", "1,200", "1,200", "it ends"]]
-    assert "`make faults --seed 7`, in 2 minutes" in faults.tried(report).caption
+    assert "`python tests/faults --seed 7`, in 2 minutes" in faults.tried(report).caption
 
 
 def test_what_did_not_hold_is_named(report):

@@ -88,7 +88,7 @@ def test_single_seeds_are_points_and_means_are_joined(ran, seeds, joined):
 def test_accuracy_and_variances_have_a_row_of_panels_for_each_place_and_a_line_for_each_run(ran):
     runs = under(ran("tenth", vanilla=[31.0, 32.0]))
     panels = figures.variances({"here": runs, "there": runs[:1]}).axes
-    assert len(panels) == 6 and panels[1].get_title() == "here" and panels[4].get_title() == "there"
+    assert len(panels) == 6 and panels[0].get_title("left") == "here" and panels[3].get_title("left") == "there"
     assert [len(axes.lines) for axes in panels] == [2, 2, 2, 1, 1, 1]
     assert list(panels[1].lines[1].get_ydata()) == runs[1]["curve"]["var_logits"]
 
@@ -140,8 +140,8 @@ def test_accuracy_against_cost_has_the_front_and_names_the_costlier_rows(ran):
 
 def test_accuracy_against_cost_of_one_seed_has_no_front_and_of_one_row_is_not_drawn(ran):
     assert figures.against_cost(EqualCost(ran("tenth", vanilla=[31.0])).points) is None
-    (axes,) = figures.against_cost(EqualCost(ran("tenth", drg=[32.0])).points).axes
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a row of few seeds"]
+    figure = figures.against_cost(EqualCost(ran("tenth", drg=[32.0])).points)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a row of few seeds"]
 
 
 def at_gap(gap):

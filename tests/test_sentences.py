@@ -77,7 +77,9 @@ def test_an_interval_about_zero_is_never_said_to_show_no_effect():
 
 def test_vanilla_ends_at_the_means_of_its_final_epochs(ran):
     (one,) = of_regime(regime("full"), ran("full", vanilla=[52.0, 54.0]))
-    expected = "Vanilla ends at 53.0 % on the test images and 53.0 % on the augmented training images."
+    expected = (
+        "Vanilla ends at 53.0 % on the test images and 53.0 % on the training images, as it saw them in its last epoch."
+    )
     assert sentences.ends(one) == expected
     (one,) = of_regime(regime("tenth"), ran("tenth", drg=[52.0]))
     assert sentences.ends(one) == ""

@@ -48,13 +48,13 @@ def test_a_regime_without_the_training_accuracy_has_gains_and_no_gap(ran):
     page = when.gains(TABLE_1, found)
     assert page.tabs[""][0].frame["gap"].tolist() == ["not recorded"] * 2
     assert page.tabs[""][0].frame["gain over vanilla"].tolist()[1] == "+1.00, n < 3"
-    assert page.after.endswith("there is no gap: `full`. Not yet run: `fifth`, `tenth`, `tenth-wide`, `paper`.")
+    assert page.after.endswith("there is no gap: `full`. Not yet run: `paper`, `tenth-wide`, `tenth`, `fifth`.")
 
 
 def test_without_a_record_there_are_sentences(tmp_path):
     found = when.measured_gains(TABLE_1, tmp_path)
     assert (
-        when.gains(TABLE_1, found)._repr_markdown_() == "Not yet run: `full`, `fifth`, `tenth`, `tenth-wide`, `paper`."
+        when.gains(TABLE_1, found)._repr_markdown_() == "Not yet run: `paper`, `tenth-wide`, `tenth`, `fifth`, `full`."
     )
     text = when.prediction(TABLE_1, found)._repr_markdown_()
     assert "**No prediction yet** for `drg`, `dsr`, `drg+dsr`, `dlb`, `ls`: no regime below or above that gap" in text

@@ -24,7 +24,7 @@ def tabs(name, results=RESULTS):
         missing += [] if there else [regime.id]
         for one, frame in there:
             label = f"tab-{name}-beyond-{regime.id}-{one.network}".replace("_", "-")
-            shown.setdefault(regime.id, []).append(_table(one, frame, label))
+            shown.setdefault(regime.id, []).extend([_table(one, frame, label), *_lost(one, frame["method"], results)])
     names = ", ".join(f"`{name}`" for name in missing)
     return Tabs(shown, f"No record holds these numbers yet in {names}." if missing else "")
 
@@ -34,13 +34,13 @@ def means(experiment, evidence, results=RESULTS):
 
     NLL is in nats, ECE from 0 to 1, both also `scaled` by a temperature that was fitted on the other half of the test
     images.  `differs` is the percentage of test images on which the method predicts another class than vanilla of the
-    same seed; in vanilla's own row, one seed of vanilla than another.
+    same seed; in vanilla's own row, one seed of vanilla than another.  It is over the seeds whose predictions are kept,
+    NaN without any.
     """
     rows, predictions = [], {}
     for method in experiment.rows:
-        held = {seed: one for seed, one in evidence.runs.get(method, {}).items() if "train_accuracy" in one["final"]}
-        if held:
-            predictions[method] = {seed: predicted(results, record) for seed, record in held.items()}
+        if held := _held(evidence, method):
+            predictions[method] = {seed: predicted(results, one) for seed, one in held.items() if kept(results, one)}
             finals = pandas.DataFrame([record["final"] for record in held.values()])
             rows.append({"method": method, "n": len(held)} | finals[[*COLUMNS]].mean().to_dict())
     vanilla = predictions.get(BASELINE, {})
@@ -53,12 +53,33 @@ def means(experiment, evidence, results=RESULTS):
     return pandas.DataFrame(rows)
 
 
+def _held(evidence, method):
+    """{seed: record} of the runs of a method whose records hold more than accuracy."""
+    return {seed: one for seed, one in evidence.runs.get(method, {}).items() if "train_accuracy" in one["final"]}
+
+
+def _lost(evidence, methods, results):
+    """A sentence on the runs of methods whose predictions are missing beside their records, if there are any."""
+    runs = [(method, seed, one) for method in methods for seed, one in _held(evidence, method).items()]
+    names = "; ".join(f"`{method}`, seed {seed}" for method, seed, one in runs if not kept(results, one))
+    return [f"The last column lacks runs whose predictions are not beside their records: {names}."] if names else []
+
+
+def kept(results, record):
+    """Whether the predictions of a run stand beside its record."""
+    return _images(results, record).exists()
+
+
 def predicted(results, record):
     """The class that a run predicted for each test image, from the file beside its record.
 
     Raises FileNotFoundError or `Damaged`, naming the file, if it is missing or damaged.
     """
-    return load_arrays(records.path(results, record["run"]).with_suffix(".images.npz"), "predicted")["predicted"]
+    return load_arrays(_images(results, record), "predicted")["predicted"]
+
+
+def _images(results, record):
+    return records.path(results, record["run"]).with_suffix(".images.npz")
 
 
 def disagreement(one, other):

@@ -14,7 +14,7 @@ import pandas
 from skdcore import records
 from skdcore.data import load
 from skdcore.state import load_arrays, save_arrays
-from skdcore.study.beyond_accuracy import predicted
+from skdcore.study.beyond_accuracy import kept, predicted
 from skdcore.study.experiments import RESULTS
 
 KEPT = RESULTS / "labels"
@@ -81,8 +81,7 @@ def changes(runs, vanilla):
 
 def _has(runs, seed):
     """Whether the predictions of a finished run are kept."""
-    record = runs.finished.get(seed)
-    return bool(record) and records.path(runs.results, record["run"]).with_suffix(".images.npz").exists()
+    return seed in runs.finished and kept(runs.results, runs.finished[seed])
 
 
 def _predicted(runs, seed, truth):

@@ -105,7 +105,7 @@ def answer(experiment, results=RESULTS):
     intervals = "interval runs" if len(ours) == 1 else "intervals run"
     network = ours["paper_network"].iloc[0]
     return (
-        f"**{head}.** The regime nearest to the paper's that has verdicts is `{regime.id}` ({regime.text}). In it, "
+        f"**{head}.** The regime nearest to the paper's that has verdicts is `{regime.id}` ({regime.text}). There "
         f"{'; '.join(found)}. With {ours['n'].min()} seeds, the {PERCENT} {intervals} from "
         f"{_span(ours, 'low', 'high')} points, simultaneously over all methods; on {network} the paper prints "
         f"{_span(ours, 'paper_gain', 'paper_gain', ' and ')}. {missing}"
