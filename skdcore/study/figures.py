@@ -113,19 +113,19 @@ def against_cost(points):
 
 
 def _name(axes, rows):
-    """Writes the names of some rows beside their points: left of those that stand left in the panel, else right.
+    """Writes the names of some rows beside their points: right of them in the panel's left half, where there is room.
 
-    Names on one side keep a line's height apart.
+    Names of one half, and of the points at vanilla's cost, keep a line's height apart.
     """
     low, high = axes.get_ylim()
-    line, middle = (high - low) / 18, rows["cost"].mean()
-    for left, side in rows.sort_values("accuracy").groupby(rows["cost"] < middle):
+    line, middle = (high - low) / 18, sum(axes.get_xlim()) / 2
+    for place, side in rows.sort_values("accuracy").groupby((rows["cost"] > THRESHOLD) + 1 * (rows["cost"] > middle)):
         at = low
         for one in side.itertuples():
-            at = max(at, one.accuracy) if one.accuracy - at > line else at + line
-            style = {"ha": "right" if left else "left", "va": "center", "textcoords": ("offset points", "data")}
-            style |= {"fontsize": "small", "fontweight": "bold" if one.front else "normal"}
-            axes.annotate(one.row, (one.cost, one.accuracy), (-6 if left else 6, at), **style)
+            at = max(one.accuracy, at + line)
+            style = {"ha": "left" if place == 1 else "right", "va": "center", "fontsize": "small"}
+            style |= {"textcoords": ("offset points", "data"), "fontweight": "bold" if one.front else "normal"}
+            axes.annotate(one.row, (one.cost, one.accuracy), (6 if place == 1 else -6, at), **style)
 
 
 def _shared_legend(figure, panels, ncols):
@@ -176,13 +176,13 @@ def learning(runs):
         return None
     figure, panels = plt.subplots(len(runs), squeeze=False, figsize=(6.4, 4.2 * len(runs)), layout="constrained")
     for (title, by_method), axes in zip(runs.items(), panels.flat, strict=True):
-        drawn = [method for method in (BASELINE, "dlb", *PROPOSED) if method in by_method]
+        coloured = BASELINE, "dlb", *PROPOSED
         for method, by_seed in by_method.items():
             curves = [record["curve"] for record in by_seed.values()]
             mean = pandas.DataFrame([curve["test"] for curve in curves]).mean()
             line = {"color": "0.6", "linewidth": 0.8, "zorder": 1}
-            if method in drawn:
-                at = drawn.index(method)
+            if method in coloured:
+                at = coloured.index(method)
                 line = {"color": MARKS[at]["color"], "linestyle": ("-", "--", "-.", ":", (0, (5, 1)))[at]}
             axes.plot(curves[0]["scored"], mean, label=f"{method} (n = {len(curves)})", **line)
         axes.set(title=title, xlabel="epoch", ylabel="test accuracy, %")
