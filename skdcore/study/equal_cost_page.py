@@ -157,8 +157,8 @@ def _table(evidence, shown, gains, known, name):
         rows.append(row | {"epochs bought": str(compared["epochs"].iloc[0])} | left)
     caption = (
         f"Differences at equal cost, {evidence.title}, in percentage points. The cost is a step's time over vanilla's; "
+        "`vanilla` and `ls` were trained for the epochs that it buys."
     )
-    caption += "`vanilla` and `ls` were trained for the epochs that it buys."
     frame = pandas.DataFrame(rows)
     longer = {f"over {plain}": [f"{plain}, {epochs} epochs" for epochs in frame["epochs bought"]] for plain in LONGER}
     to_runs = {"gain at equal epochs": shown["method"].unique()} | longer

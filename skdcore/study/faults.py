@@ -66,11 +66,9 @@ def tried(report):
     made, minutes = report["provenance"], report["seconds"] / 60
     caption = (
         f"Faults tried by `python tests/faults --seed {report['seed']}`, in {minutes:.0f} minutes, with the costs "
-    )
-    caption += (
         f"below, on {made['device']}, {made['ended'][:10]}, commit {made['commit'][:7]}. A sweep trains 12 runs on "
+        "3 workers."
     )
-    caption += "3 workers."
     return Table(pandas.DataFrame(rows), caption, "tab-faults")
 
 

@@ -72,8 +72,8 @@ def planned(found):
                 f"{100 * chance:.0f} %; {seeds if seeds <= MOST else f'over {MOST}'}"
             )
         rows.append(row)
-    caption = f"The probability that the interval of a true difference leaves out zero with {MIN_SEEDS} seeds; and the "
-    caption += (
+    caption = (
+        f"The probability that the interval of a true difference leaves out zero with {MIN_SEEDS} seeds; and the "
         f"number of seeds that makes it {100 * ENOUGH:g} %. The family is as many methods against vanilla as ran."
     )
     return Table(pandas.DataFrame(rows), caption, "tab-power")
@@ -101,8 +101,8 @@ def could_show(differences, least):
         points = pandas.Series(printed)
         row = {"difference": f"`{method}` over `{rival}`", "printed": f"{points.min():+z.2f} to {points.max():+z.2f}"}
         rows.append(row | {name: f"{(points.abs() >= bound).sum()} of {len(points)}" for name, bound in least.items()})
-    caption = f"The differences printed in Table I, in percentage points, and how many of them {MIN_SEEDS} seeds show "
-    caption += (
+    caption = (
+        f"The differences printed in Table I, in percentage points, and how many of them {MIN_SEEDS} seeds show "
         f"with a probability of at least {100 * ENOUGH:g} %, if they are the true ones and s is that of a regime."
     )
     return Table(pandas.DataFrame(rows), caption, "tab-power-printed")
@@ -125,7 +125,7 @@ def page(experiment, results=RESULTS):
             large = (points.abs() >= bound).sum()
             text += (
                 f" Of the {len(points)} {words} printed in Table I, {large or 'none'} {'is' if large < 2 else 'are'} "
+                "as large."
             )
-            text += "as large."
         items.append(text)
     return Tabs({"": [planned(found), "\n".join(items), could_show(differences, least)]})

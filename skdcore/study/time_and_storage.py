@@ -114,13 +114,9 @@ def _table(network, times, sizes):
     deployed = stored.loc[BASELINE]
     caption = (
         f"Time and storage on {network}. In brackets, multiples of vanilla's time. Weights: what is trained, with "
-    )
-    caption += (
         "running statistics. Checkpoint: weights, their momenta and what the method remembers, counted. Deployed, "
-    )
-    caption += (
         f"every method has vanilla's {deployed['deployed']:,} parameters, {deployed['deployed weights'] / MB:.2f} "
+        "MB of weights."
     )
-    caption += "MB of weights."
     frame = pandas.DataFrame(rows)
     return Table(frame.loc[:, (frame != "").any()], caption, f"tab-fig-4-{network.replace('_', '-')}")

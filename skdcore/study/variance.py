@@ -94,8 +94,8 @@ def finding(found):
     if len(every) > len(r):
         text += (
             f" Over all methods on photographs, r is negative by some definition in {(every < 0).any(axis=1).sum()} of "
+            f"{len(every)} runs; the lowest is {every.min(axis=None):+z.2f}."
         )
-        text += f"{len(every)} runs; the lowest is {every.min(axis=None):+z.2f}."
     return text
 
 
@@ -111,10 +111,9 @@ def curves(runs):
     alt = f"Curves over the epochs of plain training, by their means over the runs. {' '.join(parts)}"
     caption = (
         "Plain training, a row of panels for each regime and a line for each run: test accuracy, and the variance "
+        "of ranked outputs as the paper's text defines it."
     )
-    return Picture(
-        figures.variances(runs), f"{caption}of ranked outputs as the paper's text defines it.", alt, "fig-3-curves"
-    )
+    return Picture(figures.variances(runs), caption, alt, "fig-3-curves")
 
 
 def coefficients(found):

@@ -98,11 +98,9 @@ def gains(experiment, found):
     ]
     caption = (
         "Vanilla's gap between training and test accuracy, and gains over it, in percentage points. Intervals and "
-    )
-    caption += (
         "verdicts are those of the regimes' own tables; vanilla's accuracies are means over the seeds whose records "
+        "hold the training accuracy."
     )
-    caption += "hold the training accuracy."
     absent = not_run([regime.id for regime in serving(experiment) if regime.id not in set(found["regime"])])
     unknown = ", ".join(f"`{name}`" for name in found.loc[found["gap"].isna(), "regime"].unique())
     unknown = unknown and f"No record of vanilla holds its training accuracy yet, so there is no gap: {unknown}."
