@@ -23,8 +23,7 @@ from skdcore.machine import kernels, provenance, usable
 from skdcore.methods import canonical
 from skdcore.models import network
 from skdcore.progress import Line
-from skdcore.rehearsal import rehearsal
-from skdcore.train import Run
+from skdcore.train import Run, rehearsal
 
 USUAL = "usual loop"
 EAGER = ", eager"  # on CUDA ours is captured, and eager beside it to compare

@@ -2,7 +2,7 @@
 
 A `Data` holds all its images as uint8, in memory or, where they are large, in a file mapped into memory.
 `view(index)` crops, flips and normalises a whole batch in a few tensor operations; the result is float32 in
-channels_last order.  All chance comes from torch's global random state.
+channels_last order.  All randomness comes from torch's global random state.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """Draws glyphs.npz, the clean characters behind the data set `glyphs`: python -m skdcore.draw_glyphs
 
 100 characters in 12 faces of the DejaVu fonts that matplotlib ships.  The result is committed, because
-fonts and their rasteriser differ between versions; `data.glyphs` distorts it, seeded and in integers.
+fonts and their rasteriser differ between versions; `datasets.glyphs` distorts it, seeded and in integers.
 """
 
 from pathlib import Path

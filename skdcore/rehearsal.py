@@ -8,9 +8,8 @@ import torch
 from skdcore import records
 from skdcore.data import checksum, images, load_run
 from skdcore.machine import kernels, usable
-from skdcore.models import network
 from skdcore.sums import teachers
-from skdcore.train import Training
+from skdcore.train import rehearsal
 
 
 def prepare(runs, line, device=None, root=None, results="results"):
@@ -33,13 +32,8 @@ def prepare(runs, line, device=None, root=None, results="results"):
             if record := records.find(results, settings, checksums[those]):
                 found[run] = record
             elif (alike := replace(run, seed=0, epochs=1)) not in rehearsed:
-                rehearsal(settings | {"batch": 2}, *splits, cpu)  # a full batch takes seconds on a large network
+                for method in (settings["method"], *teachers(settings["method"])):
+                    small = {"method": method, "batch": 2}  # a full batch takes seconds on a large network
+                    rehearsal(settings | small, *splits, cpu)
                 rehearsed.add(alike)
     return found
-
-
-def rehearsal(settings, data, test, device):
-    """The `Training` of a run's settings on the two splits, not yet begun; untrained networks stand in for teachers."""
-    model = settings["model"], len(data.classes), data.side
-    stand_ins = {name: network(*model).to(device).eval() for name in teachers(settings["method"])}
-    return Training(settings, data, test, device, stand_ins)

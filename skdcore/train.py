@@ -61,8 +61,8 @@ def train(
     taught_by, made = {}, {"data_sha256": data_sha256}
     how = {"progress": progress, "eager": eager, "checkpoint_minutes": checkpoint_minutes, "sweep": sweep}
     for name in teachers(run.method):
-        how["budget"] = deadline - time.monotonic()
-        taught_by[name], weights = trained_network(replace(run, method=name), device, root, results, **how)
+        rehearsal(settings | {"batch": 2}, *splits, device)  # a bad argument raises before a teacher is trained
+        taught_by[name], weights = _teacher(run, name, deadline, device, root, results, **how)
         made["teachers"] = made.get("teachers", {}) | {name: weights}
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -77,6 +77,10 @@ def train(
         checkpoint.remove(file)
         line.show(records.outcome(record))
     return record
+
+
+def _teacher(run, name, deadline, *where, **how):
+    return trained_network(replace(run, method=name), *where, budget=deadline - time.monotonic(), **how)
 
 
 def trained_network(run, device, root, results, **how):
@@ -107,6 +111,13 @@ def trained_network(run, device, root, results, **how):
     net.base.load_state_dict(weights)
     load_exits(net, file, device)
     return net.eval(), record["provenance"]["weights"]
+
+
+def rehearsal(settings, data, test, device):
+    """The `Training` of a run's settings on the two splits, not yet begun; untrained networks stand in for teachers."""
+    model = settings["model"], len(data.classes), data.side
+    stand_ins = {name: network(*model).to(device).eval() for name in teachers(settings["method"])}
+    return Training(settings, data, test, device, stand_ins)
 
 
 class Training:
@@ -310,7 +321,7 @@ class Training:
     def circumstances(self):
         """What depends on the machine's speed, the parameter counts, and what made the numbers."""
         state = self.state
-        steps = max(1, state.epoch * len(state.batches))
+        steps = max(1, state.epoch * len(state.batches) + state.at)
         cost = {
             "seconds_per_step": state.seconds["training"] / steps,
             "seconds": sum(state.seconds.values()),

@@ -72,6 +72,11 @@ def test_what_was_written_is_read_and_another_file_is_refused(ran, monkeypatch):
     assert read(results) == json.loads(file.read_text())
     ran("full", dsr=DRG)
     assert read(results) == "assessed anew", "there are other records"
+    write_anew = json.dumps(assess(results))
+    file.write_text(write_anew)
+    assert read(results) == json.loads(write_anew)
+    monkeypatch.setattr(assessment, "ROOT", results)
+    assert read(results) == "assessed anew", "study.yml and the code are others"
     file.unlink()
     assert read(results) == "assessed anew", "there is no file"
     file.write_text("{}")

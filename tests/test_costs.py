@@ -6,9 +6,8 @@ import torch
 from skdcore.data import load_cached
 from skdcore.methods import METHODS
 from skdcore.models import MODELS, network
-from skdcore.rehearsal import rehearsal
 from skdcore.study.costs import counted, sizes, stored
-from skdcore.train import Run
+from skdcore.train import Run, rehearsal
 
 B, K, N = 128, 100, 50_000
 CPU = torch.device("cpu")

@@ -64,6 +64,18 @@ def test_a_drawing_is_read_from_its_file_while_the_networks_are_the_same(figure,
         assert again.weights[method] == {0: record["provenance"]["weights"]}
 
 
+def test_the_networks_drawn_are_of_the_precision_of_their_records(drawing, monkeypatch):
+    """Which need not be this machine's default: a GPU's is bf16."""
+    asked, trained = [], drawings.trained_network
+
+    def network_of(run, *where, **how):
+        asked.append(run.precision)
+        return trained(run, *where, **how)
+
+    monkeypatch.setattr(drawings, "trained_network", network_of)
+    assert {drawing(features).about["precision"]} == set(asked) == {"fp32"}
+
+
 def test_other_networks_are_measured_anew(drawing, tmp_path):
     first = drawing(features)
     (file,) = (tmp_path / "drawings").rglob("*.npz")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from skdcore.study.equal_cost import bought, cost
-from skdcore.study.equal_cost_page import EqualCost, at_equal_cost, points
+from skdcore.study.equal_cost_page import EqualCost, at_equal_cost, known_costs, points
 from skdcore.study.evidence import of_regime
 from skdcore.study.experiments import regime
 from skdcore.study.statistics import over
@@ -101,6 +101,15 @@ def test_a_regime_where_no_comparison_ran_is_one_sentence(ran):
     page = EqualCost(ran("tenth", vanilla=VANILLA, ls=LS, dlb=DLB))
     assert page.tabs == {} and list(page.points) == ["regime tenth, resnet10_w16, cifar100(n=50)"]
     assert page.after.startswith(f"2 comparisons at equal cost in `tenth`, {NETWORK}, none run yet. Not yet run: ")
+
+
+def test_of_rows_that_cost_the_same_the_best_is_on_the_front(ran, monkeypatch):
+    costs = {NETWORK: {"vanilla": 1, "tf_kd": 1, "zf_ls": 1}}
+    monkeypatch.setattr("skdcore.study.equal_cost_page.study", lambda: {"costs": costs})
+    results = ran("tenth", vanilla=VANILLA, tf_kd=LS, zf_ls=[30.0, 30.1, 30.2])
+    frame, _ = points(of_regime(regime("tenth"), results)[0], 120)
+    assert frame.loc[frame["front"], "row"].tolist() == ["tf_kd"]
+    assert list(known_costs(NETWORK, {"zf_ls", "vanilla", "tf_kd"})) == sorted(costs[NETWORK])
 
 
 def test_the_front_are_the_rows_of_the_model_that_nothing_cheaper_beats(ran):

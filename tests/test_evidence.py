@@ -9,7 +9,7 @@ from skdcore import records
 from skdcore.study import statistics
 from skdcore.study.equal_cost import cost
 from skdcore.study.evidence import gather, nearest, of_regime, on
-from skdcore.study.experiments import every_run, experiment, found, regime
+from skdcore.study.experiments import every_run, experiment, recorded, regime
 from skdcore.study.statistics import bonferroni, fit, over
 
 VANILLA, DRG, DLB = [77.0, 77.2, 77.4], [79.0, 79.3, 79.3], [76.0, 76.1, 76.4]
@@ -93,7 +93,7 @@ def test_the_papers_numbers_stand_beside_its_own_images_only(ran):
 
 def test_records_of_other_settings_are_refused(ran):
     ran("full", vanilla=[52.0])
-    together = found(every_run(regime("full")), ran("full", drg=[53.0]))
+    together = recorded(every_run(regime("full")), ran("full", drg=[53.0]))
     together[0]["run"]["epochs"] = 13
     with pytest.raises(ValueError, match="other settings cannot stand in one table"):
         gather(together, "this run")
@@ -126,7 +126,7 @@ def test_without_a_verdict_there_is_no_answer(ran):
 
 
 def test_the_order_of_the_records_changes_nothing(ran):
-    there = found(every_run(regime("full")), ran("full", vanilla=VANILLA, drg=DRG, dlb=DLB))
+    there = recorded(every_run(regime("full")), ran("full", vanilla=VANILLA, drg=DRG, dlb=DLB))
     assert gather(there[::-1], "here")[0].gains == gather(there, "here")[0].gains
 
 

@@ -10,7 +10,7 @@ import yaml
 from skdcore import records
 from skdcore.study import claims, definition
 from skdcore.study.definition import study
-from skdcore.study.experiments import every_run, experiment, experiments, found, regime, regimes
+from skdcore.study.experiments import every_run, experiment, experiments, recorded, regime, regimes
 from skdcore.study.queue import queue
 
 
@@ -246,11 +246,11 @@ def test_the_records_of_a_regime_are_those_of_all_experiments_or_of_one(ran):
     ran("paper", "resnet50", vanilla=[78.0])
     results = ran("paper", dataset="tinyimagenet", vanilla=[56.0])
     paper = regime("paper")
-    assert len(found(every_run(paper), results)) == 6
-    table_2 = found(paper.runs(experiment("table_2")), results)
+    assert len(recorded(every_run(paper), results)) == 6
+    table_2 = recorded(paper.runs(experiment("table_2")), results)
     assert [(record["run"]["dataset"], record["run"]["model"]) for record in table_2] == [("tinyimagenet", "resnet18")]
-    assert len(found(paper.runs(experiment("fig_6")), results)) == 3
-    assert found(every_run(regime("tenth")), results) == []
+    assert len(recorded(paper.runs(experiment("fig_6")), results)) == 3
+    assert recorded(every_run(regime("tenth")), results) == []
 
 
 def test_a_record_whose_batch_follows_its_data_is_found(ran):
@@ -259,4 +259,4 @@ def test_a_record_whose_batch_follows_its_data_is_found(ran):
     record = json.loads(file.read_text())
     record["run"]["batch"] = 64
     records.write(file, record)
-    assert found(every_run(regime("paper")), results) == [record]
+    assert recorded(every_run(regime("paper")), results) == [record]

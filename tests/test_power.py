@@ -23,16 +23,16 @@ TABLE_1 = experiment("table_1")
 VANILLA, DRG = [52.0, 52.2, 52.4], [50.0, 50.3, 50.3]
 
 
-@pytest.mark.parametrize("difference", [0, 1, 2])
-def test_power_is_how_often_the_interval_of_a_simulated_study_leaves_out_zero(difference):
+@pytest.mark.parametrize(("difference", "others"), [(0, 0), (1, 0), (2, 0), (1, 3)])
+def test_power_is_how_often_the_interval_of_a_simulated_study_leaves_out_zero(difference, others):
     rng, methods, shown, studies = np.random.default_rng(1), ["a", "b", "c"], 0, 1000
     for _ in range(studies):
         seeds = rng.normal(0, 3, size=3)
-        means = {"vanilla": 50, "a": 50 + difference, "b": 47, "c": 51}
+        means = {"vanilla": 50, "a": 50 + difference, "b": 47, "c": 51} | {f"longer {i}": 53 for i in range(others)}
         study = {name: dict(enumerate(mean + seeds + rng.normal(0, 0.5, 3))) for name, mean in means.items()}
         found, _ = intervals(fit(study), {method: over(method, ["vanilla"]) for method in methods})
         shown += found["a"].low > 0 or found["a"].high < 0
-    expected = power(difference, 0.5, 3, 3)
+    expected = power(difference, 0.5, 3, 3, others=others)
     assert abs(shown / studies - expected) < 4 * np.sqrt(expected * (1 - expected) / studies)
 
 
@@ -85,7 +85,9 @@ def test_a_regime_has_the_s_and_the_family_of_its_model(ran):
     (one,) = of_regime(regime("full"), results)
     (row,) = estimated(TABLE_1, results).to_dict("records")
     expected = {"regime": "full", "network": "resnet10_w16", "s": one.model.s, "df": one.model.df}
-    assert row == expected | {"rows": 2, "level": pytest.approx(0.95)}
+    assert row == expected | {"rows": 2, "level": pytest.approx(0.95), "others": 0}
+    (row,) = estimated(TABLE_1, ran("full", epochs=23, vanilla=VANILLA)).to_dict("records")
+    assert (row["rows"], row["others"], row["df"]) == (2, 1, (2 + 1) * (3 - 1)), "longer runs are in the model"
 
 
 def test_the_page_has_a_row_and_a_sentence_for_each_regime_with_intervals(ran, monkeypatch):

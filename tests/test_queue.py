@@ -66,6 +66,13 @@ def test_a_queue_of_nothing_is_an_error_that_says_so():
         queue(["miniature"])
 
 
+def test_a_round_that_needs_networks_and_has_none_is_named(monkeypatch):
+    entry = {"round": "x", "regimes": ["paper"], "rows_of": ["table_2"]}
+    monkeypatch.setattr("skdcore.study.queue.study", lambda: {"queue": [entry]})
+    with pytest.raises(ValueError, match="the regime paper has no networks of its own; give models"):
+        queue(["paper"])
+
+
 @pytest.mark.parametrize(
     "changed, words",
     [

@@ -39,7 +39,7 @@ def test_the_answer_says_what_was_found_and_how_sure_that_is_and_what_is_not_yet
     assert sentences.answer(experiment("table_1"), results) == (
         f"**Not shown.** The regime nearest to the paper's that has verdicts is `full` ({regime('full').text}). There "
         "`drg` (-1.03) is worse; `dsr` (-0.07) has no gain above 0.5 points. With 3 seeds, the 95 % intervals run from "
-        f"{low:+.2f} to {high:+.2f} points, simultaneously over all methods; on resnet18 the paper prints +0.86 and "
+        f"{low:+.2f} to {high:+.2f} points, simultaneously over all methods; on resnet18 the paper prints +0.86 to "
         "+1.78. Not yet run: `paper`, `tenth-wide`, `tenth`, `fifth`."
     )
 

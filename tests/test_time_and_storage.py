@@ -59,6 +59,11 @@ def test_the_finding_has_shares_of_the_rivals_times_and_weights_and_names_what_i
     )
 
 
+def test_a_benchmark_without_the_papers_sum_has_no_share_of_it(timed, monkeypatch):
+    monkeypatch.delitem(RATIOS, "drg+dsr")
+    assert "The time of a step is" not in finding(TimeAndStorage(timed("resnet18")))
+
+
 def test_without_a_benchmark_there_is_storage_and_no_time(tmp_path):
     page = TimeAndStorage(tmp_path)
     text = finding(page)

@@ -376,6 +376,8 @@ def test_a_method_that_never_reads_z_trains_in_the_runs_precision(tiny, spare_me
         ("drg(tau=-1)", "tau=-1"),
         ("dsr(tau=0)", "tau=0"),
         ("drg+dsr(tau=-4)", "tau=-4"),
+        ("kd(tau=0)", "tau=0"),  # before its teacher is trained
+        ('kd(teacher="drg(k=9)")', "k=9"),
     ],
 )
 def test_an_argument_out_of_range_is_refused_in_words_and_writes_nothing(fit, tmp_path, name, words):
@@ -726,6 +728,11 @@ def test_a_teacher_is_checkpointed_as_often_as_the_run_that_it_teaches(fit, monk
 def test_a_teacher_that_failed_teaches_nobody(fit):
     with pytest.raises(ValueError, match="no teacher: .* failed: the loss is not finite"):
         fit('kd(teacher="dsr(beta=1e38)")')
+
+
+def test_the_seconds_of_a_step_of_a_run_that_failed_within_an_epoch_are_those_of_its_steps(fit):
+    cost = fit("dsr(beta=1e38)")["cost"]
+    assert cost["seconds_per_step"] < cost["seconds"] / 2, "more than one step was taken"
 
 
 def test_signal_handlers_are_put_back(fit):

@@ -1,6 +1,7 @@
 """Advice for whoever trains a network like that of a regime: what helps there, and what is left of it at equal cost."""
 
 from contextlib import suppress
+from math import ceil
 
 from skdcore.study.equal_cost import cost
 from skdcore.study.equal_cost_page import at_equal_cost, costlier, left
@@ -36,9 +37,12 @@ def _best(evidence):
     worse = worse and f" Worse: {worse}."
     better = {method: gain for method, gain in gains.items() if gain.low > 0}
     if not better:
-        most = max(gain.high for gain in gains.values())
-        text = f"no method that was tried ({', '.join(f'`{method}`' for method in gains)}) is shown to do better at "
-        return text + f"equal epochs, and a gain of more than {most:.1f} points is ruled out for all of them.{worse}"
+        tried = ", ".join(f"`{method}`" for method in gains)
+        most = ceil(10 * max(gain.high for gain in gains.values())) / 10
+        return (
+            f"no method that was tried ({tried}) is shown to do better at equal epochs, and a gain of more than "
+            f"{most:.1f} points is ruled out for all of them.{worse}"
+        )
     parts = []
     for method, (gain, low, high) in better.items():
         parts.append(f"`{method}` is better by {gain:.2f} points ({low:+z.2f} to {high:+z.2f})")

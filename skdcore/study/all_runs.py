@@ -29,7 +29,9 @@ def listed(results):
 
 def table(results):
     """The rows of `listed` as HTML, each with a link to the page of its runs; in the book it can be filtered."""
-    frame = listed(results).round({"accuracy, %": 2, "NLL": 4, "ECE": 4, "training accuracy, %": 2, "minutes": 1})
+    if (frame := listed(results)).empty:
+        return HTML(f"<p>No records under {html.escape(str(results))}.</p>")
+    frame = frame.round({"accuracy, %": 2, "NLL": 4, "ECE": 4, "training accuracy, %": 2, "minutes": 1})
     texts = frame.select_dtypes(exclude="number").columns
     frame[texts] = frame[texts].map(html.escape)
     addresses = frame.pop("page")

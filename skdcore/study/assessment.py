@@ -14,7 +14,7 @@ from skdcore.records import TEXT, atomically
 from skdcore.study.claims import ACCURACY, claims, judge
 from skdcore.study.contents import fingerprint, hashes
 from skdcore.study.evidence import everywhere
-from skdcore.study.experiments import RESULTS, deciding
+from skdcore.study.experiments import RESULTS, ROOT, deciding
 from skdcore.study.measured import measured
 from skdcore.study.sentences import basis
 
@@ -76,7 +76,7 @@ def write(results):
 
 
 def read(results=RESULTS):
-    """What `write` wrote there or, without the file or with other records, what `assess` gives.
+    """What `write` wrote there or, without the file or once something has changed, what `assess` gives.
 
     Raises ValueError for a file of another form.
     """
@@ -91,8 +91,9 @@ def read(results=RESULTS):
 
 
 def _hash(results):
-    """A hash of the records, benchmarks and drawings in a folder."""
-    return fingerprint(hashes(Path(results), "*/*/*/*/*.json", "bench/*.json", "drawings/*/*/*/*.npz"))
+    """A hash of the records, benchmarks and drawings in a folder, of study.yml and of the code."""
+    made_from = hashes(Path(results), "*/*/*/*/*.json", "bench/*.json", "drawings/*/*/*/*.npz")
+    return fingerprint(made_from | hashes(ROOT, "study.yml", "skdcore/**/*.py"))
 
 
 def _claim(claim, comparisons, evidence, results):

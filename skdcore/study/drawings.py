@@ -6,7 +6,7 @@ under `results/drawings`.
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from skdcore import records
@@ -80,6 +80,7 @@ def draw(figure, runs, root=None, results=RESULTS, scheduler=None):
         return kept
     arrays = {}
     for run, record in zip(runs, found, strict=True):
+        run = replace(run, precision=record["run"]["precision"])  # a GPU's records are bf16 where this CPU's are not
         net, weights[run.method][run.seed] = trained_network(run, "cpu", root, results, progress=False)
         _, test = load_run(run, root, "cpu")
         arrays[run.method, run.seed] = record["final"] | figure.measure(net, test, run)

@@ -1,14 +1,14 @@
 """The page "At equal cost": what is left of a costlier method's gain once plain training may cost as much."""
 
-from contextlib import suppress
 from math import inf
 from types import SimpleNamespace
 
 import pandas
 
 from skdcore.study import links
+from skdcore.study.definition import study
 from skdcore.study.display import Table, Tabs, escaped
-from skdcore.study.equal_cost import LONGER, THRESHOLD, bought, cost, row
+from skdcore.study.equal_cost import LONGER, THRESHOLD, bought, row
 from skdcore.study.evidence import judged, of_regime
 from skdcore.study.experiments import BASELINE, MISSING, RESULTS, deciding
 from skdcore.study.sentences import family, none_run, not_run
@@ -43,11 +43,8 @@ class EqualCost(Tabs):
 
 def known_costs(network, methods):
     """{method: its cost} of those whose cost on the network study.yml has, cheapest first."""
-    found = {}
-    for method in methods:
-        with suppress(ValueError):
-            found[method] = cost(network, method)
-    return dict(sorted(found.items(), key=lambda item: item[1]))
+    costs = study()["costs"].get(network, {})
+    return dict(sorted(((one, costs[one]) for one in methods if one in costs), key=lambda pair: pair[::-1]))
 
 
 def costlier(evidence):
@@ -80,7 +77,7 @@ def points(evidence, epochs):
 
     `cost` is that of the whole run, in runs of vanilla of `epochs`; `accuracy`, `low` and `high` are vanilla's accuracy
     and the difference to it.  The differences of all rows of the model are one family, the longer ones too, of that c.
-    `inside` the model; on the `front`, where no cheaper row of the model has a higher accuracy.
+    `inside` the model; on the `front`, where no row of the model that costs as much or less has a higher accuracy.
     """
     vanilla = evidence.accuracies.get(BASELINE, {})
     inside = evidence.model.estimates if evidence.model and BASELINE in evidence.model.estimates else {}
@@ -98,8 +95,8 @@ def points(evidence, epochs):
         at = {"row": name, "cost": price, "inside": name in inside}
         rows.append(at | {"accuracy": level + gain, "low": level + low, "high": level + high})
     frame = pandas.DataFrame(rows, columns=[*COLUMNS]).sort_values("cost", ignore_index=True)
-    so_far = frame["accuracy"].where(frame["inside"], -inf).cummax().shift(fill_value=-inf)
-    return frame.assign(front=frame["inside"] & (frame["accuracy"] > so_far)), c
+    best = frame["accuracy"].where(frame["inside"], -inf).groupby(frame["cost"]).max()
+    return frame.assign(front=frame["inside"] & (frame["accuracy"] >= frame["cost"].map(best.cummax()))), c
 
 
 def _blocks(regime, one, name):

@@ -20,7 +20,7 @@ from skdcore.study.experiments import (
     deciding,
     every_run,
     experiments,
-    found,
+    recorded,
     serving,
 )
 from skdcore.study.statistics import MIN_SEEDS, bonferroni, fit, over, pairs, verdict
@@ -141,7 +141,7 @@ def gather(chosen, where, epochs=None):
 def of_regime(regime, results=RESULTS):
     """The `Evidence` of a regime: the rows of all its experiments, and vanilla and ls at their costs."""
     runs = every_run(regime)
-    return gather(found([*runs, *longer(runs)], results), f"regime {regime.id}", regime.epochs)
+    return gather(recorded([*runs, *longer(runs)], results), f"regime {regime.id}", regime.epochs)
 
 
 def everywhere(results=RESULTS):

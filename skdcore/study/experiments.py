@@ -122,7 +122,7 @@ def every_run(chosen):
     return list(dict.fromkeys(run for one in experiments().values() for run in chosen.runs(one)))
 
 
-def found(runs, results=RESULTS):
+def recorded(runs, results=RESULTS):
     """The records that there are of some runs.  One that cannot be used is left out, with a warning."""
     there = []
     for run in runs:

@@ -58,7 +58,7 @@ def penultimate(net, data, index, batch=500):
 def embedding(x):
     """t-SNE of (N, C) features: (N, 2).  Seeded, on one thread.
 
-    It is FIt-SNE [37], but for a few hundred points: their repulsion is summed by Barnes and Hut, which is then faster.
+    It is FIt-SNE [37], but for up to 1,000 points: their repulsion is summed by Barnes and Hut, which is then faster.
     """
     from openTSNE import TSNE
 

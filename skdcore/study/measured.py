@@ -1,4 +1,4 @@
-"""What a claim about something else than accuracy measures: one function a kind, in `KINDS`.
+"""What a claim about anything other than accuracy measures: one function a kind, in `KINDS`.
 
 Each takes the claim, the evidence of every regime (`evidence.everywhere`) and the folder of results, and gives a row
 for every measurement that the claim asks for, with these keys:
@@ -7,6 +7,7 @@ for every measurement that the claim asks for, with these keys:
 NaN is what there is no record of.
 """
 
+from itertools import product
 from math import nan
 
 import pandas
@@ -121,8 +122,11 @@ def _drawn(claim, figure, metric, evidence, results):
 
 def _differences(claim, words, values, level):
     """A row for each difference that a claim asks for, of {method: {seed: value}}; the intervals are simultaneous."""
-    known, _ = statistics.intervals(statistics.fit(values), _family(claim, values), level)
-    for method, rival in ((method, rival) for method in claim.of for rival in claim.against):
+    model, asked = statistics.fit(values), [*product(claim.of, claim.against)]
+    inside = model.estimates.keys() if model else set()
+    family = {(method, rival): over(method, [rival]) for method, rival in asked if {method, rival} <= inside}
+    known, _ = statistics.intervals(model, family, level)
+    for method, rival in asked:
         few = pairs(values.get(method, {}), values.get(rival, {}))
         judgement = judged(known.get((method, rival)), few)
         row = {"what": f"{words} of `{method}` minus that of `{rival}`", "n": few.n, "estimate": judgement["gain"]}
@@ -135,14 +139,6 @@ def _values(evidence, metric):
         method: {seed: run["final"][metric] for seed, run in by_seed.items() if metric in run["final"]}
         for method, by_seed in evidence.runs.items()
     }
-
-
-def _family(claim, values):
-    """{(method, rival): contrast} of the claim's differences that the metric's model can have."""
-    model = statistics.fit(values)
-    inside = model.estimates if model else ()
-    asked = ((method, rival) for method in claim.of for rival in claim.against)
-    return {(method, rival): over(method, [rival]) for method, rival in asked if {method, rival} <= set(inside)}
 
 
 def _places(evidence):

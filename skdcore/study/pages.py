@@ -117,7 +117,7 @@ def make(folder, results=None, only=None, root=ROOT):
             raise unknown("notebook", name, names)
     if results:
         assessment.write(results)
-    results = results and os.path.relpath(results, root)
+    results, folder = results and os.path.relpath(results, root), Path(folder).resolve()
     pages = [Page(name, folder, results, root) for name in sorted(only or names)]
     if outdated := [page for page in pages if not page.is_current()]:
         kernels.prepare()  # before a sweep starts that process with fewer imports

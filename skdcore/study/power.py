@@ -1,7 +1,8 @@
 """How many seeds?  The power of a regime's intervals, and what three seeds could have shown of the paper's tables.
 
 With n seeds of each row the difference to vanilla, over its standard error s sqrt(2/n), has a noncentral t distribution
-with k (n - 1) degrees of freedom, k rows beside vanilla.  Its interval leaves out zero where that is beyond -c or c.
+with k (n - 1) degrees of freedom, k rows of the model beside vanilla.  Its interval leaves out zero where that is
+beyond -c or c.
 """
 
 from bisect import bisect_left
@@ -20,41 +21,46 @@ ENOUGH = 0.8  # the usual power that a study is planned for (Cohen, 1988)
 MOST = 100  # seeds; more are not counted
 
 
-def power(difference, s, rows, seeds, level=LEVEL):
+def power(difference, s, rows, seeds, level=LEVEL, others=0):
     """The probability that the simultaneous interval of a `difference` to vanilla leaves out zero.
 
     The difference and `s`, the standard deviation of a run, are in percentage points.  The family are `rows` methods
-    against vanilla, all of them with `seeds` runs, and all its intervals hold with probability `level`.
+    against vanilla, all of them with `seeds` runs, and all its intervals hold with probability `level`.  `others` are
+    the rows of the model that are in no such family, such as longer runs: they add degrees of freedom.
     """
     from scipy.stats import ncf  # takes a second; the square of a noncentral t is a noncentral F
 
-    df = rows * (seeds - 1)
+    df = (rows + others) * (seeds - 1)
     c = critical(np.hstack([np.eye(rows), -np.ones((rows, 1))]), df, level)
     noncentral = difference**2 * seeds / (2 * s**2)
     return float(ncf.sf(c**2, 1, df, max(noncentral, 1e-12)))  # at 0 scipy 1.17 gives 1 too little
 
 
-def seeds_for(difference, s, rows, level=LEVEL):
+def seeds_for(difference, s, rows, level=LEVEL, others=0):
     """The least number of seeds with which `power` is ENOUGH; MOST + 1 if even MOST are too few."""
     numbers = range(MIN_SEEDS, MOST + 1)
-    return MIN_SEEDS + bisect_left(numbers, ENOUGH, key=lambda seeds: power(difference, s, rows, seeds, level))
+    return MIN_SEEDS + bisect_left(numbers, ENOUGH, key=lambda seeds: power(difference, s, rows, seeds, level, others))
 
 
-def shown_by(seeds, s, rows, level=LEVEL):
+def shown_by(seeds, s, rows, level=LEVEL, others=0):
     """The least difference, in percentage points, that has ENOUGH `power` with these seeds."""
     from scipy.optimize import brentq
 
-    return brentq(lambda difference: power(difference, s, rows, seeds, level) - ENOUGH, 0, 100 * s)
+    return brentq(lambda difference: power(difference, s, rows, seeds, level, others) - ENOUGH, 0, 100 * s)
 
 
 def estimated(experiment, results=RESULTS):
-    """A row for each regime and network of an experiment with intervals: s, its df, its family's `rows` and `level`."""
+    """A row for each regime and network of an experiment with intervals.
+
+    It has s and its df, the `rows` and the `level` of its family, and the `others` of its model.
+    """
     rows = []
     for regime in serving(experiment):
         for one in on(experiment, regime, results):
             if gains := one.gains[0]:
                 row = {"regime": regime.id, "network": one.network, "s": one.model.s, "df": one.model.df}
-                rows.append(row | {"rows": len(gains), "level": bonferroni(one.networks)})
+                family = {"rows": len(gains), "level": bonferroni(one.networks)}
+                rows.append(row | family | {"others": len(one.model.estimates) - 1 - len(gains)})
     return pandas.DataFrame(rows)
 
 
@@ -66,10 +72,10 @@ def planned(found):
         row = {"regime": f"`{one.regime}`", "network": one.network, "methods": str(one.rows)}
         row["s (95 % interval)"] = f"{one.s:.2f} ({low:.2f} to {high:.2f})"
         for difference in DIFFERENCES:
-            chance = power(difference, one.s, one.rows, MIN_SEEDS, one.level)
-            seeds = seeds_for(difference, one.s, one.rows, one.level)
+            shown = power(difference, one.s, one.rows, MIN_SEEDS, one.level, one.others)
+            seeds = seeds_for(difference, one.s, one.rows, one.level, one.others)
             row[f"{difference:g} point{'s' * (difference != 1)}"] = (
-                f"{100 * chance:.0f} %; {seeds if seeds <= MOST else f'over {MOST}'}"
+                f"{100 * shown:.0f} %; {seeds if seeds <= MOST else f'over {MOST}'}"
             )
         rows.append(row)
     caption = (
@@ -116,7 +122,7 @@ def page(experiment, results=RESULTS):
     differences, least, items = printed_differences(experiment), {}, []
     for one in found.itertuples():
         name = f"`{one.regime}`, {one.network}"
-        least[name] = bound = shown_by(MIN_SEEDS, one.s, one.rows, one.level)
+        least[name] = bound = shown_by(MIN_SEEDS, one.s, one.rows, one.level, one.others)
         text = f"- {name}: {MIN_SEEDS} seeds show {bound:.2f} points or more with a probability of {100 * ENOUGH:g} %."
         for rival, words in ((BASELINE, "gains over vanilla"), ("dlb", "differences between its own methods and DLB")):
             points = pandas.Series(

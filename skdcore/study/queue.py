@@ -20,9 +20,7 @@ def queue(names, rounds=None, **changed):
     Raises ValueError for an unknown regime or round, naming the near ones, and for a cost that no benchmark has.
     """
     changed = {key: value for key, value in changed.items() if value is not None}
-    Run(
-        **{"dataset": Experiment.dataset, "model": "resnet18", "method": BASELINE} | changed
-    )  # a bad value is not study.yml's
+    Run(**{"dataset": Experiment.dataset, "model": "resnet18", "method": BASELINE} | changed)  # not study.yml's fault
     for name in names:
         regime(name)
     entries = study()["queue"]
@@ -50,9 +48,11 @@ def _runs(of, values, changed):
     plain = changed.get("dataset", of.dataset or Experiment.dataset)
     rows = [(of.dataset or one.dataset, row) for one in map(experiment, values.get("rows_of", [])) for row in one.rows]
     rows += [(plain, canonical(method)) for method in values.get("methods", [])]
+    if not (networks := values.get("models", of.models)):
+        raise ValueError(f"the regime {of.id} has no networks of its own; give models")
     usual, precision = changed.get("epochs", of.epochs), changed.get("precision", of.precision)
     for seed in values.get("seeds", of.seeds):
-        for network in values.get("models", of.models):
+        for network in networks:
             for dataset, method in rows:
                 yield Run(changed.get("dataset", dataset), network, method, seed, usual, precision)
             for method in map(canonical, values.get("at_cost_of", [])):

@@ -176,7 +176,8 @@ def _fact(value):
 
 
 def command(run):
-    """The command that repeats a run, quoted for a shell."""
+    """The command that repeats a run, quoted for a shell; of an image folder the record holds the name alone."""
     options = {key: str(run[key]) for key in ("dataset", "model", "method", "seed", "epochs", "precision")}
+    options["dataset"] = options["dataset"].replace("folder:", "folder:PATH/", 1)
     words = [word for key, value in (options | {"results": AGAIN}).items() for word in (f"--{key}", value)]
     return shlex.join(["python", "-m", "skdcore", "train", *words])

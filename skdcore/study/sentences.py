@@ -103,12 +103,12 @@ def answer(experiment, results=RESULTS):
     head = "Yes" if every and better.all() else "In part" if better.any() else HEADS[NO_GAIN] if none else "Not shown"
     found = [_judged(ours[ours["network"] == one.network], one.network * (len(there) > 1)) for one in there]
     intervals = "interval runs" if len(ours) == 1 else "intervals run"
-    network = ours["paper_network"].iloc[0]
+    networks = " and ".join(ours["paper_network"].unique())
     return (
         f"**{head}.** The regime nearest to the paper's that has verdicts is `{regime.id}` ({regime.text}). There "
         f"{'; '.join(found)}. With {ours['n'].min()} seeds, the {PERCENT} {intervals} from "
-        f"{_span(ours, 'low', 'high')} points, simultaneously over all methods; on {network} the paper prints "
-        f"{_span(ours, 'paper_gain', 'paper_gain', ' and ')}. {missing}"
+        f"{_span(ours, 'low', 'high')} points, simultaneously over all methods; on {networks} the paper prints "
+        f"{_span(ours, 'paper_gain', 'paper_gain')}. {missing}"
     ).strip()
 
 
@@ -121,9 +121,9 @@ def _judged(rows, network):
     return "; ".join(parts) + (network and f" on {network}")
 
 
-def _span(frame, low, high, between=" to "):
+def _span(frame, low, high):
     least, most = f"{frame[low].min():+z.2f}", f"{frame[high].max():+z.2f}"
-    return least if least == most else f"{least}{between}{most}"
+    return least if least == most else f"{least} to {most}"
 
 
 def by_regime(experiment, miniature):

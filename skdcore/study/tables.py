@@ -28,7 +28,7 @@ def accuracies(experiment, evidence, name):
     columns |= {SIMULTANEOUS: [interval(row) for row in rows]}
     columns |= {"ours, %": [ours(row) for row in rows], "n": frame["n"].astype(str)}
     columns |= {"the paper, %": frame["paper"].map(_number)}
-    columns |= {f"the paper's gain, {frame['paper_network'][0]}": [_number(row.paper_gain, "+.2f") for row in rows]}
+    columns |= {f"the paper's gain, {frame['paper_network'][0]}": [_number(row.paper_gain, "+z.2f") for row in rows]}
     table = pandas.DataFrame(columns | {"residual sd": frame["residual"].map(_number)})
     caption = f"{experiment.title}, {evidence.title}: mean ± standard deviation over n seeds, final epoch, whole test "
     caption += "split. Gains are in percentage points"
@@ -168,7 +168,7 @@ def ours(row):
 def gain(row, vanilla=nan):
     """The gain of a row of a comparison, with the baseline that it is over where this is not the table's vanilla."""
     baseline = _number(row.baseline)
-    return _number(row.gain, "+.2f") + (f" over {baseline}" if baseline not in ("", _number(vanilla)) else "")
+    return _number(row.gain, "+z.2f") + (f" over {baseline}" if baseline not in ("", _number(vanilla)) else "")
 
 
 def interval(row):

@@ -63,8 +63,9 @@ def finding(page):
     parts, timed = [], page.times.dropna(subset="over")
     for where, rows in timed.groupby("where", sort=False):
         over = rows.set_index("method")["over"]
-        shares = [f"{over[OURS] / over[rival]:.2f} of that of `{rival}`" for rival in RIVALS if rival in over]
-        parts.append(f"{', '.join(shares)} ({escaped(where)})")
+        there = [rival for rival in RIVALS if {OURS, rival} <= set(over.index)]
+        shares = ", ".join(f"{over[OURS] / over[rival]:.2f} of that of `{rival}`" for rival in there)
+        parts += [f"{shares} ({escaped(where)})"] if shares else []
     time = f" The time of a step is {'; '.join(parts)}." if parts else ""
     weights = page.sizes.pivot(index="network", columns="method", values="weights")
     shares = []
