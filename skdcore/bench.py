@@ -70,9 +70,9 @@ def keep(record, results):
     return file
 
 
-def find(results, model, methods, device=None):
+def find(results, model, methods):
     """What `keep` has put there for a model and all these methods, on this machine or else on another, or None."""
-    own = provenance(usable(device))["device"]
+    own = provenance(usable(None))["device"]
     there = sorted(kept(results, model), key=lambda record: record["provenance"]["device"] != own)
     return next((one for one in there if set(map(canonical, methods)) <= one["steps"].keys()), None)
 
@@ -82,7 +82,7 @@ def _file(results, model, device):
 
 
 def kept(results, model):
-    """What `keep` has put under a folder for a model, one a device.  Raises ValueError for a file that is none."""
+    """What `keep` has put under a folder for a model, one for each device.  Raises ValueError for another file."""
     return [_read(file) for file in sorted(Path(results, "bench").glob(f"{model}-*.json"))]
 
 

@@ -1,4 +1,4 @@
-"""Records: one JSON file a finished (or failed) run, the only source of a number on a page.
+"""Records: one JSON file for each finished (or failed) run, the only source of a number on a page.
 
     <results>/<dataset>/<model>/<method>/e<epochs>-<precision>/<seed>.json
 

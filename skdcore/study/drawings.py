@@ -1,4 +1,4 @@
-"""What figures draw beyond the records: arrays measured on trained networks, kept in one small file a figure.
+"""What figures draw beyond the records: arrays measured on trained networks, kept in one small file for each figure.
 
 A drawing needs the weights of its runs and the images; the file that it leaves needs neither.  The committed ones are
 under `results/drawings`.

@@ -96,7 +96,8 @@ def points(evidence, epochs):
         rows.append(at | {"accuracy": level + gain, "low": level + low, "high": level + high})
     frame = pandas.DataFrame(rows, columns=[*COLUMNS]).sort_values("cost", ignore_index=True)
     best = frame["accuracy"].where(frame["inside"], -inf).groupby(frame["cost"]).max()
-    return frame.assign(front=frame["inside"] & (frame["accuracy"] >= frame["cost"].map(best.cummax()))), c
+    same, cheaper = map(frame["cost"].map, (best, best.cummax().shift(fill_value=-inf)))
+    return frame.assign(front=frame["inside"] & (frame["accuracy"] == same) & (frame["accuracy"] > cheaper)), c
 
 
 def _blocks(regime, one, name):

@@ -1,4 +1,4 @@
-"""What the runs of a regime, or of one notebook, say: a linear model a network, and an experiment's rows of it.
+"""What the runs of a regime, or of one notebook, say: one linear model per network, and an experiment's rows of it.
 
 The model is over every row that ran with enough seeds, of all experiments, so that one gain has one interval wherever
 it is shown.

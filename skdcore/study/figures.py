@@ -1,4 +1,4 @@
-"""One function a figure; each returns a matplotlib figure made from records, or None where there are none."""
+"""One function for each figure, which returns a matplotlib figure made from records, or None where there are none."""
 
 from itertools import cycle
 
@@ -17,7 +17,7 @@ FEW = {"color": "white", "marker": "o", "linestyle": "none", "markersize": 3}  #
 
 
 def gains(frames):
-    """Gain over vanilla of each method that ran, with its interval and the paper's gain: a panel a {title: frame}.
+    """Gain over vanilla of each method that ran, its interval and the paper's gain: a panel for each {title: frame}.
 
     A hollow mark has too few seeds for an interval.
     """
@@ -168,7 +168,9 @@ def gains_by_gap(found, printed):
 
 
 def learning(runs):
-    """Test accuracy by epoch, a line a method, the mean over its seeds: a panel a {title: {method: {seed: record}}}.
+    """Test accuracy by epoch, a line for each method, the mean over its seeds.
+
+    There is a panel for each {title: {method: {seed: record}}}.
 
     The paper's methods, vanilla and DLB, its strongest rival, have colours; the others stay thin and grey behind them.
     """
@@ -192,7 +194,7 @@ def learning(runs):
 
 
 def variances(runs):
-    """Accuracy and variance of ranked outputs by epoch, a line a run: a row of panels for each {where: records}.
+    """Accuracy and variance of ranked outputs by epoch, a line for each run: a row of panels for each {where: records}.
 
     The variances are those of the paper's text, of logits and of probabilities.
     """
@@ -214,7 +216,7 @@ def variances(runs):
 
 
 def correlations(found, definitions):
-    """Pearson's r of each run, a row a definition and a mark a regime, with the sign of the paper shaded."""
+    """Pearson's r of each run, a row for each definition, a mark for each regime, and the paper's sign shaded."""
     if found.empty:
         return None
     figure, axes = plt.subplots(figsize=(6.4, 2.8), layout="constrained")
@@ -234,7 +236,7 @@ def correlations(found, definitions):
 
 
 def time_and_storage(times, sizes):
-    """Seconds a step and bytes of weights over those of vanilla, the line: a row a benchmark or a network."""
+    """Seconds a step and bytes of weights over those of vanilla, the line: a row for each benchmark or network."""
     figure, panels = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     labels = {"over": "seconds a step, over vanilla", "weights over": "weights in training, over vanilla"}
     for axes, frame, (column, label) in zip(panels, (times, sizes), labels.items(), strict=True):

@@ -16,20 +16,20 @@ from skdcore.study.statistics import LEVEL, MIN_SEEDS, UNDECIDED, fit, over, pai
 HIGHER, LOWER = "higher", "lower"
 
 
-def differences(values, baseline=BASELINE):
-    """A row for each method of {method: {seed: value}}: n, mean, sd, and the difference from the baseline.
+def differences(values):
+    """A row for each method of {method: {seed: value}}: n, mean, sd, and the difference from vanilla.
 
     The difference has an interval, from `low` to `high`, if both have at least MIN_SEEDS seeds.  All intervals hold
     simultaneously.
     """
     model = fit(values)
-    compared = model.estimates if model and baseline in model.estimates else ()
-    found, _ = statistics.intervals(model, {one: over(one, [baseline]) for one in compared if one != baseline})
+    compared = model.estimates if model and BASELINE in model.estimates else ()
+    found, _ = statistics.intervals(model, {one: over(one, [BASELINE]) for one in compared if one != BASELINE})
     rows = []
     for method, by_seed in values.items():
         series = pandas.Series(by_seed, dtype=float)
         row = {"method": method, "n": len(series), "mean": series.mean(), "sd": series.std()}
-        few = pairs(by_seed, values.get(baseline, {})).difference if method != baseline else nan
+        few = pairs(by_seed, values.get(BASELINE, {})).difference if method != BASELINE else nan
         difference, low, high = found.get(method, (few, nan, nan))
         rows.append(row | {"difference": difference, "low": low, "high": high})
     return pandas.DataFrame(rows)

@@ -34,7 +34,7 @@ def _means(drawing, *metrics):
 
 
 def ranked(drawn, name):
-    """Probabilities from largest to smallest, a row an image and the mean of all below, a column a method."""
+    """Probabilities from largest to smallest, a row for each image, the mean of all below, a column for each method."""
     return _each(drawn, name, _ranked)
 
 
@@ -127,7 +127,7 @@ def _maps(drawing):
 
 
 def embedding(drawn, name):
-    """Where t-SNE puts the features of the test images, a panel a method; colours are classes.  Of seed 0."""
+    """Where t-SNE puts the features of the test images, a panel for each method; colours are classes.  Of seed 0."""
     return _each([one for one in drawn if _coordinates(one)], name, _embedding)
 
 

@@ -1,4 +1,4 @@
-"""One linear model a regime, and simultaneous intervals for its contrasts.
+"""One linear model per regime, and simultaneous intervals for its contrasts.
 
 A *regime* is a data set, a network and a number of epochs.  Its rows are methods, trained with several seeds, and
 
@@ -189,9 +189,9 @@ def against_the_best(found):
     return Interval(*(min(ends) for ends in zip(*found, strict=True)))
 
 
-def bonferroni(networks, level=LEVEL):
-    """The level of each network's family with which those of all hold simultaneously with probability `level`."""
-    return 1 - (1 - level) / networks
+def bonferroni(networks):
+    """The level of each network's family with which those of all hold simultaneously with probability LEVEL."""
+    return 1 - (1 - LEVEL) / networks
 
 
 def verdict(low, high):
