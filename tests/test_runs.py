@@ -297,7 +297,7 @@ def test_a_table_links_numbers_to_runs_in_the_book_alone(ran):
         '| [`drg`](#method-drg) | <a class="run" href="../runs/a%2528.html">1\xa0\\|\xa02</a> |'
         in table._repr_markdown_()
     )
-    assert "| usual loop " in table._repr_markdown_() and "href" not in table._repr_html_()
+    assert "| usual\xa0loop " in table._repr_markdown_() and "href" not in table._repr_html_()
 
 
 def test_all_runs_are_listed_with_their_pages_the_failed_ones_too(ran):
