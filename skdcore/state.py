@@ -125,7 +125,8 @@ def save_arrays(arrays, file):
 
 def load_arrays(file, *names):
     """What `save_arrays` wrote: {name: array} of these names, or of all.  Raises `Damaged`, which names the file."""
-    with readable(file), file.open("rb") as opened, np.load(opened) as archive:
+    content = BytesIO(file.read_bytes())  # seeking in a damaged file may raise what the system says of a disk
+    with readable(file), np.load(content) as archive:
         return {name: archive[name] for name in names or archive.files}
 
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import shutil
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -179,6 +180,13 @@ def test_the_measurement_has_all_threads_and_notebooks_side_by_side_one_each(roo
         page = nbformat.read(tmp_path / f"experiments/{name}.ipynb", as_version=4)
         assert page.cells[1].outputs[0].text == f"{threads}\n"
     assert os.environ["OMP_NUM_THREADS"] == "7", "as before"
+
+
+def test_a_relative_folder_is_one_of_the_folder_where_the_command_was_given(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert make("book", root=root) == []
+    assert sorted(page.name for page in Path("book").rglob("*.ipynb")) == ["index.ipynb", "one.ipynb"]
+    assert not (root / "book").exists()
 
 
 def test_notebooks_side_by_side_have_the_projects_folder_and_the_process_keeps_its_own(root, tmp_path):

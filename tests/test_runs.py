@@ -22,6 +22,7 @@ from skdcore.study.descriptions import descriptions
 from skdcore.study.display import Table
 from skdcore.study.experiments import RESULTS, ROOT
 from skdcore.study.links import run_page, to_sections
+from skdcore.train import Run
 
 HOSTILE = '<script>alert("x")</script> & "y"\n| `z`'
 LABELS = np.uint8([0, 1, 2, 2])  # three of these four right are 75 %
@@ -312,6 +313,15 @@ def test_all_runs_are_listed_with_their_pages_the_failed_ones_too(ran):
     shown = all_runs.table(results).data
     assert "../runs/cifar100/resnet10_w16/vanilla/e12-bf16.html" in shown and "<script>alert" not in shown
     assert shown == all_runs.table(results).data
+
+
+def test_a_folder_without_records_is_a_sentence(tmp_path):
+    assert all_runs.table(tmp_path).data == f"<p>No records under {tmp_path}.</p>"
+
+
+def test_the_command_of_an_image_folder_leaves_its_place_to_the_reader():
+    command = run_pages.command(Run("cifar100", "resnet18", "drg").settings() | {"dataset": "folder:cub50_64"})
+    assert "--dataset folder:PATH/cub50_64 --model resnet18" in command
 
 
 def test_committed_run_pages_are_those_of_the_committed_records(tmp_path):

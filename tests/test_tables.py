@@ -58,7 +58,7 @@ def test_a_baseline_that_is_the_tables_own_is_not_repeated(ran):
     assert frame.loc["`cutout`", "gain over vanilla"] == "-4.12"
 
 
-def test_a_caption_names_the_versions_of_the_core_where_there_are_several(ran):
+def test_a_caption_counts_the_versions_of_the_core_where_there_are_several(ran):
     ran("full", vanilla=[52.0], code="aaa")
     assert "versions" not in shown("table_1", "full", ran("full", drg=[53.0], code="aaa"))[0].caption
     table, _ = shown("table_1", "full", ran("full", dsr=[53.0], code="bbb"))
@@ -144,7 +144,7 @@ def test_an_eager_step_stands_below_the_captured_one_with_the_same_passes(timed)
         assert frame.loc["`drg+dsr`, eager", column] == frame.loc["`drg+dsr`", column]
 
 
-def test_a_caption_names_each_machine_and_version_once_also_of_a_run_that_was_resumed(two):
+def test_a_caption_has_each_machine_and_version_once_also_of_a_run_that_was_resumed(two):
     records = [copy.deepcopy(two[0]) for _ in range(3)]
     for record, device, code in zip(records, ["A", "B and A", "B"], ["1", "1 and 2", "2"], strict=True):
         record["provenance"] |= {"device": device, "code": code}

@@ -8,6 +8,7 @@ from skdcore.study.equal_cost_page import at_equal_cost, costlier, left
 from skdcore.study.evidence import on
 from skdcore.study.experiments import RESULTS, serving
 from skdcore.study.sentences import listed, plain_ends
+from skdcore.study.tables import interval
 
 OVERFITS = 10  # percentage points of training accuracy over test accuracy
 
@@ -15,7 +16,7 @@ OVERFITS = 10  # percentage points of training accuracy over test accuracy
 def advice(experiment, results=RESULTS):
     """What helps in each regime where a method has a verdict, as a list, nearest first; empty without one."""
     there = [(regime, one) for regime in serving(experiment) for one in on(experiment, regime, results)]
-    return listed([_advice(*pair) for pair in there if pair[1].gains[0]], [])
+    return listed([_advice(*pair) for pair in there if pair[1].gains[0]])
 
 
 def _advice(regime, evidence):
@@ -44,8 +45,8 @@ def _best(evidence):
             f"{most:.1f} points is ruled out for all of them.{worse}"
         )
     parts = []
-    for method, (gain, low, high) in better.items():
-        parts.append(f"`{method}` is better by {gain:.2f} points ({low:+z.2f} to {high:+z.2f})")
+    for method, gain in better.items():
+        parts.append(f"`{method}` is better by {gain.estimate:.2f} points ({interval(gain)})")
         with suppress(ValueError):  # a cost that is not known
             parts[-1] += f" at {cost(evidence.network, method):.2f} times the training time"
     return f"{'; '.join(parts)}.{worse}"

@@ -10,6 +10,7 @@ from skdcore.study.links import to_claim
 from skdcore.study.measured import KINDS, OPEN
 from skdcore.study.sentences import PERCENT, not_run
 from skdcore.study.statistics import NO_GAIN, UNDECIDED
+from skdcore.study.tables import interval
 
 FORMS = {ACCURACY: "{:+z.2f}", "time": "×{:.2f}", "storage": "×{:.2f}", "correlation": "{:+z.2f}"}
 FORMS |= {"confidence": "{:+z.2f}"} | dict.fromkeys(("calibration", "separation", "attention"), "{:+z.3f}")
@@ -50,17 +51,21 @@ def overview(found):
 
 def _verdicts(rows, form=""):
     """How many of some rows have which verdict, open ones last; with a `form`, also the estimates of the others."""
-    parts, place = [], ("in " + rows["regime"]).where(rows["regime"] != PAPER)
-    named = [
-        one in OPEN or pandas.isna(where) or where in one for one, where in zip(rows["verdict"], place, strict=True)
-    ]
-    for verdict, own in rows.groupby(rows["verdict"].where(named, rows["verdict"] + " " + place), sort=False):
+    parts = []
+    for verdict, own in rows.assign(named=[*map(_named, rows.itertuples())]).groupby("named", sort=False):
         measured = own["estimate"] if form and verdict not in OPEN else []
         numbers = [*map(form.format, measured)]
         if len(numbers) > SHOWN:
             numbers = [f"{form.format(measured.min())} to {form.format(measured.max())}"]
         parts.append((verdict in OPEN, f"{verdict} ({': '.join(filter(None, [str(len(own)), ', '.join(numbers)]))})"))
     return ", ".join(text for _, text in sorted(parts, key=lambda part: part[0]))
+
+
+def _named(row):
+    """A verdict with its regime, unless it names it already, is open, or is at the paper's own scale."""
+    where = f"in {row.regime}"
+    whole = row.verdict in OPEN or pandas.isna(row.regime) or row.regime == PAPER or where in row.verdict
+    return row.verdict if whole else f"{row.verdict} {where}"
 
 
 def tabs(found):
@@ -84,7 +89,7 @@ def tabs(found):
 def _difference(row):
     printed = "" if pandas.isna(row.printed) else f"{row.printed:+z.2f}"
     ours = f"{row.estimate:+z.2f}" + ("" if pandas.isna(row.baseline) else f" over {row.baseline:.2f}")
-    span = "" if pandas.isna(row.low) else f" ({row.low:+z.2f} to {row.high:+z.2f})"
+    span = interval(row) and f" ({interval(row)})"
     return {
         "claim": f"`{row.claim}`",
         "verdict": row.verdict,

@@ -265,13 +265,8 @@ def curves(found):
         left.plot(curve["scored"], curve["test"], color=f"C{color}", label=f"{method}, test")
         left.plot(epochs, curve["train"], color=f"C{color}", linestyle=":", label=f"{method}, training")
         for style, (term, loss) in zip(("-", "--", "-.", ":"), curve["loss"].items(), strict=False):
-            right.plot(
-                epochs,
-                loss,
-                color=f"C{color}",
-                linestyle=style,
-                label=f"{method}: {'label loss' if term == BASELINE else term}",
-            )
+            name = "label loss" if term == BASELINE else term
+            right.plot(epochs, loss, color=f"C{color}", linestyle=style, label=f"{method}: {name}")
     left.set(xlabel="epoch", ylabel="accuracy, %")
     right.set(xlabel="epoch", ylabel="loss, mean of the epoch", yscale="log")
     for axes in (left, right):

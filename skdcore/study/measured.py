@@ -19,8 +19,8 @@ from skdcore.study.claims import within
 from skdcore.study.drawings import committed
 from skdcore.study.evidence import FEW, judged
 from skdcore.study.experiments import MISSING, RESULTS, deciding, experiment, regime
-from skdcore.study.metrics import HIGHER, LOWER
-from skdcore.study.statistics import LEVEL, MIN_SEEDS, UNDECIDED, bonferroni, over, pairs
+from skdcore.study.metrics import direction
+from skdcore.study.statistics import LEVEL, MIN_SEEDS, bonferroni, over, pairs
 from skdcore.study.variance import DEFINITIONS, correlations
 
 UNMEASURED = "not yet measured"
@@ -175,5 +175,5 @@ def _verdict(claim, row):
     if pandas.isna(row["low"]):
         return FEW
     if claim.asks:
-        return HIGHER if row["low"] > 0 else LOWER if row["high"] < 0 else UNDECIDED
+        return direction(row["low"], row["high"])
     return claim.verdict(row["place"], row["low"], row["high"])

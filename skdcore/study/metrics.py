@@ -69,7 +69,12 @@ def difference(row):
 
 def judge(row):
     """A difference in a word: HIGHER or LOWER if its interval leaves out zero, else UNDECIDED; FEW without one."""
-    return FEW if isnan(row.low) else HIGHER if row.low > 0 else LOWER if row.high < 0 else UNDECIDED
+    return FEW if isnan(row.low) else direction(row.low, row.high)
+
+
+def direction(low, high):
+    """An interval in a word: HIGHER or LOWER if it leaves out zero, else UNDECIDED."""
+    return HIGHER if low > 0 else LOWER if high < 0 else UNDECIDED
 
 
 def of_method(values, method):

@@ -37,8 +37,8 @@ def labels(dataset):
     file = _file(dataset)
     if not file.exists():
         return None
-    kept = load_arrays(file, "labels", "classes")
-    return kept["labels"], kept["classes"].tolist()
+    arrays = load_arrays(file, "labels", "classes")
+    return arrays["labels"], arrays["classes"].tolist()
 
 
 def _file(dataset):

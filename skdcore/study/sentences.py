@@ -6,6 +6,7 @@ from skdcore.study.evidence import FEW, PROPOSED, nearest, on
 from skdcore.study.experiments import BASELINE, MINIATURE, MISSING, RESULTS, serving
 from skdcore.study.experiments import regime as regime_of
 from skdcore.study.statistics import BETTER, LEVEL, MARGIN, MIN_SEEDS, NO_GAIN, UNDECIDED, WORSE, bonferroni, unequal
+from skdcore.study.tables import interval
 
 PERCENT = f"{100 * LEVEL:g} %"
 HEADS = {
@@ -42,8 +43,8 @@ def verdicts(frame):
     for verdict, head in HEADS.items():
         named = []
         for row in frame[frame["verdict"] == verdict].itertuples():
-            interval = f", {row.low:+z.2f} to {row.high:+z.2f}" if verdict in (BETTER, WORSE) else ""
-            named.append(f"`{row.method}` ({row.gain:+z.2f}{interval})")
+            span = f", {interval(row)}" if verdict in (BETTER, WORSE) else ""
+            named.append(f"`{row.method}` ({row.gain:+z.2f}{span})")
         parts += [f"{head}: {', '.join(named)}."] if named else []
     return " ".join(parts) or NOTHING
 
@@ -139,7 +140,7 @@ def by_regime(experiment, miniature):
     return listed(items, missing)
 
 
-def listed(items, missing):
+def listed(items, missing=()):
     """A list in Markdown, with a last item on the regimes that are `missing`, if any."""
     return "\n".join(f"- {item}" for item in [*items, *filter(None, [not_run(missing)])])
 

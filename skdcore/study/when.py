@@ -14,7 +14,7 @@ from skdcore.study.evidence import judged, on
 from skdcore.study.experiments import BASELINE, PAPER, RESULTS, serving
 from skdcore.study.sentences import not_run
 from skdcore.study.statistics import pairs
-from skdcore.study.tables import difference
+from skdcore.study.tables import difference, interval
 
 METHODS = "drg", "dsr", "drg+dsr", "dlb", "ls"  # the paper's, its strongest rival, and the plainest regulariser
 TARGET = "resnet18"  # the paper's network that the prediction is about
@@ -141,7 +141,7 @@ def prediction(experiment, found):
             without.setdefault(" or ".join(one.lacking), []).append(f"`{one.method}`")
             continue
         row = {"method": f"`{one.method}`", "from the regimes": one.regimes}
-        row |= {"predicted": f"{one.low:+z.2f} to {one.high:+z.2f}"}
+        row |= {"predicted": interval(one)}
         side = "above" if one.paper > one.high else "below" if one.paper < one.low else "within"
         rows.append(row | {"the paper prints": "" if pandas.isna(one.paper) else f"{one.paper:+z.2f}, {side}"})
     blocks = [f"The gap of `{TARGET}` at the paper's scale is taken to be at most {limit:.2f} points."]
