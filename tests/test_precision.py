@@ -86,6 +86,23 @@ def test_products_are_emulated_only_where_the_processor_lacks_bf16(monkeypatch, 
     assert bool(used) == emulated
 
 
+@pytest.mark.parametrize(
+    ("has", "native"),
+    [
+        ({"avx2": True}, False),
+        ({"avx512_f": True, "avx512_vnni": True, "avx512_bf16": False, "amx_bf16": False}, False),
+        ({"avx512_f": True, "avx512_bf16": True}, True),
+        ({"avx512_f": True, "amx_bf16": True}, True),
+        ({"neon": True, "bf16": False}, False),
+        ({"neon": True, "bf16": True}, True),
+    ],
+    ids=["AVX2", "AVX-512 without bf16", "AVX-512 with bf16", "AMX", "ARM without bf16", "ARM with bf16"],
+)
+def test_a_processor_is_native_by_its_bf16_instructions_not_by_the_width_of_its_others(monkeypatch, has, native):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has)
+    assert precision.native() is native
+
+
 def test_fp32_is_neither_rounded_nor_under_autocast(layer, monkeypatch):
     monkeypatch.setattr(precision, "native", lambda: False)
     x = images(layer)
