@@ -10,7 +10,6 @@ import time
 import warnings
 from contextlib import suppress
 from math import inf
-from pathlib import Path
 
 if __name__ == "__main__":  # Ctrl-C while torch is imported, which takes seconds
     signal.signal(signal.SIGINT, lambda *_: (os.write(2, b"interrupted before anything began\n"), os._exit(3)))
@@ -68,12 +67,12 @@ def parser():
     ):
         name = command.__name__.removesuffix("_command")
         example = f"example: python -m skdcore {name} --dataset glyphs --model resnet10_w16 {example}"
-        _runs(sub := _add(commands, command, help_, epilog=example))
+        _runs(sub := add(commands, command, help_, epilog=example))
         _how(sub)
         if command is sweep_command:
             _cluster(sub)
             sub.add_argument("--dry-run", **DRY_RUN)
-    queue = _add(commands, queue_command, "train the study's own runs, most valuable first")
+    queue = add(commands, queue_command, "train the study's own runs, most valuable first")
     queue.add_argument("regime", nargs="+", help="regimes of study.yml, such as tenth, fifth or paper")
     queue.add_argument("--round", nargs="+", metavar="R", help="rounds of study.yml, such as A; default: all")
     queue.add_argument("--dry-run", **DRY_RUN)
@@ -85,19 +84,19 @@ def parser():
         help="in place of the regime's: another to try the queue out, or folder:PATH for a regime of images",
     )
     _how(queue)
-    show = _add(commands, show_command, "a table of records")
+    show = add(commands, show_command, "a table of records")
     show.add_argument(
         "results", nargs="?", type=folder, default="results", help="folder of records (default: %(default)s)"
     )
-    _bench(_add(commands, bench_command, "what a step costs, in ratios"))
-    models = _add(commands, models_command, "the networks and what they cost")
+    _bench(add(commands, bench_command, "what a step costs, in ratios"))
+    models = add(commands, models_command, "the networks and what they cost")
     models.add_argument("--side", type=at_least_one, default=32, help="image side in pixels (default: %(default)s)")
     models.add_argument("--classes", type=at_least_one, default=100, help="default: %(default)s")
-    _add(commands, methods_command, "the methods, their keywords and defaults")
+    add(commands, methods_command, "the methods, their keywords and defaults")
     return top
 
 
-def _add(commands, command, help_, **options):
+def add(commands, command, help_, **options):
     """A sub-command whose description is its function's docstring."""
     name, description = command.__name__.removesuffix("_command"), inspect.getdoc(command)
     sub = commands.add_parser(name, help=help_, description=description, **options)
@@ -285,9 +284,7 @@ def show_command(chosen):
     """A table of all records under a folder: accuracy in percent on the test split, after the final epoch."""
     from skdcore.study.tables import listing
 
-    if not Path(chosen.results).is_dir():
-        raise FileNotFoundError(f"{chosen.results}: no such folder of records")
-    found = records.under(chosen.results)
+    found = records.under(records.folder(chosen.results))
     print(listing(found).to_string() if found else f"no records under {chosen.results}")
 
 

@@ -9,12 +9,12 @@ BINS = 15  # of the calibration error, as in Guo et al., "On calibration of mode
 
 
 @torch.no_grad()
-def predict(net, data, autocast, batch=500):
+def predict(net, data, autocast):
     """Logits of all images of `data` in evaluation mode, float32 (N, K), on their device."""
     net.eval()
     index = torch.arange(len(data), device=data.labels.device)
     with autocast():
-        return torch.cat([full(net(data.plain(chunk))) for chunk in index.split(batch)])
+        return torch.cat([full(net(data.plain(chunk))) for chunk in index.split(500)])
 
 
 def scores(logits, y):

@@ -217,6 +217,13 @@ def lock(file, stop=lambda: None, line=None):
                 line.update(lambda: f"another process is training this run; this one waits: {file}")
 
 
+def folder(results):
+    """The path of a folder of records, which is to be read only.  Raises FileNotFoundError if there is none."""
+    if not Path(results).is_dir():
+        raise FileNotFoundError(f"{results}: no such folder of records")
+    return Path(results)
+
+
 def under(results):
     """All records under a folder, in the order of their paths, but for the runs made again for a teacher's weights.
 

@@ -17,8 +17,8 @@ from skdcore.records import atomically
 
 # What reading a file raises that is incomplete, altered or of another form.
 BROKEN = (
-    AttributeError, EOFError, KeyError, NotImplementedError, RuntimeError, TypeError, UnpicklingError, ValueError,
-    zipfile.BadZipFile, zlib.error,
+    AttributeError, EOFError, KeyError, NotImplementedError, OverflowError, RuntimeError, TypeError, UnpicklingError,
+    ValueError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 
 
@@ -125,18 +125,24 @@ def save_arrays(arrays, file):
 
 def load_arrays(file, *names):
     """What `save_arrays` wrote: {name: array} of these names, or of all.  Raises `Damaged`, which names the file."""
-    content = BytesIO(file.read_bytes())  # seeking in a damaged file may raise what the system says of a disk
-    with readable(file), np.load(content) as archive:
+    with readable(file), np.load(_content(file)) as archive:
         return {name: archive[name] for name in names or archive.files}
 
 
 def load(file, device="cpu"):
     """What `save` wrote.  Raises `Damaged`, which names the file."""
+    content = _content(file)
     with readable(file):
-        with zipfile.ZipFile(file) as archive:  # torch does not verify the checksums that it writes
+        with zipfile.ZipFile(content) as archive:  # torch does not verify the checksums that it writes
             if damaged := archive.testzip():
                 raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")
-        return torch.load(file, map_location=device, weights_only=True)
+        content.seek(0)
+        return torch.load(content, map_location=device, weights_only=True)
+
+
+def _content(file):
+    """All bytes of a file: seeking in a damaged one may raise what the system says of a disk."""
+    return BytesIO(file.read_bytes())
 
 
 def load_exits(net, file, device="cpu"):

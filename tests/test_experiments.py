@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from skdcore import records
-from skdcore.study import claims, definition
+from skdcore.study import all_runs, claims, definition, evidence
 from skdcore.study.definition import study
 from skdcore.study.experiments import every_run, experiment, experiments, recorded, regime, regimes
 from skdcore.study.queue import queue
@@ -251,6 +251,13 @@ def test_the_records_of_a_regime_are_those_of_all_experiments_or_of_one(ran):
     assert [(record["run"]["dataset"], record["run"]["model"]) for record in table_2] == [("tinyimagenet", "resnet18")]
     assert len(recorded(paper.runs(experiment("fig_6")), results)) == 3
     assert recorded(every_run(regime("tenth")), results) == []
+
+
+def test_a_folder_of_records_that_is_not_there_is_named_not_taken_for_an_empty_one(tmp_path):
+    for read in (evidence.everywhere, all_runs.listed):
+        with pytest.raises(FileNotFoundError, match="resultz: no such folder of records"):
+            read(tmp_path / "resultz")
+    assert not any(evidence.everywhere(tmp_path).values()) and all_runs.listed(tmp_path).empty
 
 
 def test_a_record_whose_batch_follows_its_data_is_found(ran):

@@ -1,11 +1,10 @@
 """The command line of the study: python -m skdcore.study pages | picture | labels."""
 
 import argparse
-import inspect
 import sys
 from pathlib import Path
 
-from skdcore.__main__ import carried_out, folder
+from skdcore.__main__ import add, carried_out, folder
 from skdcore.study import pages, predictions, run_pages
 from skdcore.study.experiments import RESULTS, ROOT
 
@@ -21,7 +20,7 @@ def parser():
     """The whole command line, as argparse sees it."""
     top = argparse.ArgumentParser(prog="python -m skdcore.study", description="From records to the pages of the book.")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-    sub = _add(commands, pages_command, "run the notebooks whose inputs changed")
+    sub = add(commands, pages_command, "run the notebooks whose inputs changed")
     sub.epilog = "example: python -m skdcore.study pages book --results results --only table_1 index"
     sub.add_argument(
         "folder",
@@ -33,22 +32,12 @@ def parser():
         "--results", type=folder, metavar="DIR", help="folder of this run's records; default: the notebooks' parameter"
     )
     sub.add_argument("--only", metavar="NAME", nargs="+", help="notebooks, such as table_1; default: all")
-    sub = _add(commands, picture_command, "draw the README's picture")
+    sub = add(commands, picture_command, "draw the README's picture")
     sub.add_argument("file", metavar="FILE", help="such as book/figures/table_1_small.png")
-    sub = _add(commands, labels_command, "keep the test labels of a data set")
+    sub = add(commands, labels_command, "keep the test labels of a data set")
     sub.add_argument("dataset", help="such as cifar100")
     sub.add_argument("--root", help="folder that holds the data set's files")
     return top
-
-
-def _add(commands, command, help_):
-    """A sub-command whose description is its function's docstring."""
-    name = command.__name__.removesuffix("_command")
-    sub = commands.add_parser(
-        name, help=help_, description=inspect.getdoc(command), formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    sub.set_defaults(command=command)
-    return sub
 
 
 def pages_command(chosen):

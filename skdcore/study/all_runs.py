@@ -14,9 +14,12 @@ METRICS = {"nll": "NLL", "ece": "ECE", "train_accuracy": "training accuracy, %"}
 
 
 def listed(results):
-    """A row for each record under a folder: its run, metrics, minutes, date, commit and state."""
+    """A row for each record under a folder: its run, metrics, minutes, date, commit and state.
+
+    Raises FileNotFoundError for a folder that is not there.
+    """
     rows = []
-    for record in records.under(results):
+    for record in records.under(records.folder(results)):
         run, final, made = record["run"], record.get("final", {}), record["provenance"]
         row = {"method": run["method"], "accuracy, %": final.get("accuracy", nan)}
         row |= {words: run[key] for key, words in RUN.items()}

@@ -123,8 +123,11 @@ def every_run(chosen):
 
 
 def recorded(runs, results=RESULTS):
-    """The records that there are of some runs.  One that cannot be used is left out, with a warning."""
-    there = []
+    """The records that there are of some runs.  One that cannot be used is left out, with a warning.
+
+    Raises FileNotFoundError for a folder that is not there.
+    """
+    there, results = [], records.folder(results)
     for run in runs:
         try:
             there.append(records.find(results, run.settings()))

@@ -44,10 +44,10 @@ def measure(net, test, run):
 
 
 @torch.no_grad()
-def penultimate(net, data, index, batch=500):
+def penultimate(net, data, index):
     """The features that the last layer reads, float32 (N, C), of the images `index`, unaugmented."""
     chunks = []
-    for chunk in index.split(batch):
+    for chunk in index.split(500):
         x = net.features(data.plain(chunk))[-1]
         for layer in net.top[:-1]:
             x = layer(x)

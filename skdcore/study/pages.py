@@ -168,10 +168,10 @@ def _reason(error):
     return f"{where}: {error.ename}: {error.evalue}"
 
 
-def picture(file, regime="full"):
-    """Draws the README's picture, the gains of Table I in a regime, from the committed records."""
+def picture(file):
+    """Draws the README's picture, the gains of Table I in the regime `full`, from the committed records."""
     from skdcore.study import evidence, figures
-    from skdcore.study.experiments import regime as regime_of
+    from skdcore.study.experiments import regime
 
-    table, chosen = experiment("table_1"), regime_of(regime)
+    table, chosen = experiment("table_1"), regime("full")
     figures.gains({one.title: one.compare(table) for one in evidence.on(table, chosen)}).savefig(file, dpi=120)

@@ -107,10 +107,10 @@ def fit(accuracies):
     )
 
 
-def unequal(model, level=LEVEL):
+def unequal(model):
     """The methods whose own variance stands out above that of the other rows together, by an F test.
 
-    Bonferroni over the methods: where all variances are equal, none is named with a probability of at least `level`.
+    Bonferroni over the methods: where all variances are equal, none is named with a probability of at least LEVEL.
     """
     from scipy.stats import f  # takes a second
 
@@ -118,7 +118,7 @@ def unequal(model, level=LEVEL):
     for method, sd in model.sds.items():
         own, rest = model.shares[method], model.df - model.shares[method]
         others = max(0, model.df * model.s**2 - own * sd**2) / rest
-        if sd**2 > others * f.isf((1 - level) / len(model.sds), own, rest):
+        if sd**2 > others * f.isf((1 - LEVEL) / len(model.sds), own, rest):
             found.append(method)
     return found
 
