@@ -76,6 +76,15 @@ def test_methods_are_drawn_along_their_keyword_with_the_default_where_it_stands(
     assert (list(dsr.get_xdata()), list(dsr.get_ydata())) == ([1], [76.0])
 
 
+def test_each_keyword_has_a_panel_with_a_tick_for_every_row_also_for_one_that_has_not_run(ran):
+    rows = {"vanilla": VANILLA, "drg": DRG, "drg(alpha=0)": DRG, "dsr": DRG}
+    panels = figures.by_keyword(frames("fig_7", ran(**rows)), {"drg": "alpha", "dsr": "beta"}).axes
+    assert [axes.get_xlabel() for axes in panels] == ["alpha", "beta"]
+    assert [list(axes.get_xticks()) for axes in panels] == [[0, 0.01, 0.05, 0.2, 1], [0.1, 0.5, 1, 3]]
+    keys = [{text.get_text() for text in axes.get_legend().get_texts()} for axes in panels]
+    assert keys == [{"vanilla", "drg, by alpha"}, {"vanilla", "dsr, by beta"}]
+
+
 @pytest.mark.parametrize(("seeds", "joined"), [(1, False), (2, True)])
 def test_single_seeds_are_points_and_means_are_joined(ran, seeds, joined):
     rows = {"drg": DRG[:seeds], "drg(tau=8)": DRG[:seeds], "dsr": DRG[:2], "dsr(tau=1)": DRG[:1]}

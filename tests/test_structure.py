@@ -38,6 +38,19 @@ def test_a_module_has_350_lines_at_most_and_a_function_a_screen_of_40_below_its_
             assert lines <= 40, node.name
 
 
+@pytest.mark.parametrize("files", [CORE, STUDY], ids=["the core", "the study"])
+def test_the_map_of_a_package_names_every_module_once_and_each_imports_only_those_before_it(files):
+    trees = {file.stem: ast.parse(file.read_text()) for file in files}
+    about = ast.get_docstring(trees.pop("__init__"))
+    lines = [line.strip().partition(":")[0] for line in about.splitlines() if line.startswith("    ")]
+    order = ", ".join(lines).split(", ")
+    assert sorted(order) == sorted(trees)
+    package = ".".join(files[0].relative_to(CORE[0].parents[1]).parent.parts)
+    for at, name in enumerate(order):
+        later = {f"{package}.{other}" for other in order[at + 1 :]}
+        assert not later & set(imported(trees[name])), name
+
+
 def test_training_does_not_load_the_study(python):
     script = "import sys, skdcore.__main__; print([name for name in sys.modules if name.startswith('skdcore.study')])"
     out, err = python("-c", script).communicate(timeout=120)

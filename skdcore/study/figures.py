@@ -46,7 +46,7 @@ def gains(frames):
 
 
 def by_keyword(frames, keywords):
-    """Accuracy of methods along a keyword, {method: keyword}, a curve each: a panel for each {title: frame}.
+    """Accuracy of methods along a keyword, {method: keyword}: a row for each {title: frame}, a panel for each keyword.
 
     The default's value is where the method stands without the keyword; vanilla is the grey line.  Bars and the band
     are one standard deviation over the seeds.  A hollow point has fewer than MIN_SEEDS.  Where a point is a single
@@ -54,31 +54,39 @@ def by_keyword(frames, keywords):
     """
     if not frames:
         return None
-    size = {"figsize": (6.4, 3.8 * len(frames)), "layout": "constrained"}
-    figure, panels = plt.subplots(len(frames), squeeze=False, **size)
-    for (title, frame), axes in zip(frames.items(), panels.flat, strict=True):
-        ticks = set()
-        axes.set_xscale("symlog", linthresh=0.05)
-        for name, keyword in keywords.items():
-            at = frame["method"].map(lambda method, name=name, keyword=keyword: _value(method, name, keyword))
-            chosen = frame.assign(at=at.astype(float))[frame["n"] > 0].dropna(subset="at").sort_values("at")
-            spread = chosen["sd"].fillna(0)
-            style = {"marker": "o", "capsize": 3, "linestyle": "-" if (chosen["n"] > 1).all() else "none"}
-            axes.errorbar(chosen["at"], chosen["mean"], spread, label=f"{name}, by {keyword}", **style)
-            few = chosen[chosen["n"] < MIN_SEEDS]
-            axes.plot(few["at"], few["mean"], **FEW, zorder=3)
-            ticks |= set(chosen["at"])
-        vanilla = frame.set_index("method").loc[BASELINE]
-        if vanilla["n"]:
-            axes.axhline(vanilla["mean"], color="0.6", linewidth=1, label="vanilla")
-        if vanilla["n"] > 1:
-            axes.axhspan(vanilla["mean"] - vanilla["sd"], vanilla["mean"] + vanilla["sd"], color="0.92")
-        axes.margins(x=0.08)
-        axes.set_xticks(sorted(ticks), [f"{tick:g}" for tick in sorted(ticks)])
-        axes.minorticks_off()
-        axes.set(title=title, xlabel=" or ".join(dict.fromkeys(keywords.values())), ylabel="test accuracy, %")
-        axes.legend(frameon=False)
+    along = {keyword: [name for name in keywords if keywords[name] == keyword] for keyword in keywords.values()}
+    size = {"figsize": (6.4 if len(along) == 1 else 9, 3.8 * len(frames)), "layout": "constrained"}
+    figure, panels = plt.subplots(len(frames), len(along), squeeze=False, sharey="row", **size)
+    for (title, frame), row in zip(frames.items(), panels, strict=True):
+        for (keyword, names), axes in zip(along.items(), row, strict=True):
+            _along(axes, frame, keyword, {name: f"C{[*keywords].index(name)}" for name in names})
+        row[0].set_ylabel("test accuracy, %")
+        row[0].set_title(title, loc="left" if len(along) > 1 else "center")
     return figure
+
+
+def _along(axes, frame, keyword, colors):
+    """A panel of `by_keyword`: the methods of `colors` along one keyword."""
+    ticks = set()
+    axes.set_xscale("symlog", linthresh=0.05)
+    for name, color in colors.items():
+        at = frame["method"].map(lambda method, name=name: _value(method, name, keyword)).astype(float)
+        chosen = frame.assign(at=at)[frame["n"] > 0].dropna(subset="at").sort_values("at")
+        style = {"marker": "o", "capsize": 3, "linestyle": "-" if (chosen["n"] > 1).all() else "none", "color": color}
+        axes.errorbar(chosen["at"], chosen["mean"], chosen["sd"].fillna(0), label=f"{name}, by {keyword}", **style)
+        few = chosen[chosen["n"] < MIN_SEEDS]
+        axes.plot(few["at"], few["mean"], **FEW, zorder=3)
+        ticks |= set(at.dropna())  # also of rows that have not run
+    vanilla = frame.set_index("method").loc[BASELINE]
+    if vanilla["n"]:
+        axes.axhline(vanilla["mean"], color="0.6", linewidth=1, label="vanilla")
+    if vanilla["n"] > 1:
+        axes.axhspan(vanilla["mean"] - vanilla["sd"], vanilla["mean"] + vanilla["sd"], color="0.92")
+    axes.set_xlim(min(ticks) / 1.4 or -0.02, max(ticks) * 1.4)
+    axes.set_xticks(sorted(ticks), [f"{tick:g}" for tick in sorted(ticks)])
+    axes.minorticks_off()
+    axes.set_xlabel(keyword)
+    axes.legend(frameon=False)
 
 
 def _value(method, name, keyword):
@@ -227,7 +235,8 @@ def correlations(found, definitions):
         shift = 0.2 * ((len(groups) - 1) / 2 - at)
         places = [place + shift for place in range(len(definitions)) for _ in range(len(rows))]
         r = [value for name in definitions for value in rows[name]]
-        axes.plot(r, places, linestyle="none", **MARKS[at % 5], markersize=5, label=where)
+        style = MARKS[at % 5] | {"linestyle": "none", "markersize": 5, "fillstyle": "full" if at < 5 else "none"}
+        axes.plot(r, places, **style, label=where)
     axes.set(xlim=(-1.05, 1.05), yticks=range(len(definitions)), yticklabels=definitions)
     axes.set(xlabel="Pearson's r", xticks=[-1, -0.5, 0, 0.5, 1])
     axes.invert_yaxis()
