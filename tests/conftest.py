@@ -106,10 +106,11 @@ def shared(tmp_path_factory):
 def ran(tmp_path):
     """Writes records of a regime, {method: accuracies of seeds 0, 1, ..}, and gives their folder.
 
-    Accuracy and the variance of probabilities rise from epoch to epoch, the variance of logits falls.
+    Accuracy and the variance of probabilities rise from epoch to epoch, the variance of logits falls.  With a `gap`,
+    the training accuracy is so many points above the test accuracy.
     """
 
-    def ran(where="paper", model=None, dataset="cifar100", code="x", epochs=None, **accuracies):
+    def ran(where="paper", model=None, dataset="cifar100", code="x", epochs=None, gap=None, **accuracies):
         chosen, made = regime(where), dict.fromkeys("torch device data_sha256 started ended".split(), "x")
         place = chosen.dataset or dataset, model or (chosen.models or ["resnet18"])[0]
         for method, values in accuracies.items():
@@ -123,6 +124,7 @@ def ran(tmp_path):
                 curve |= {"train": train, "lr": train, "loss": {"vanilla": train}}
                 cost = dict.fromkeys("seconds_per_step seconds params_trained params_deployed peak_memory".split(), 60)
                 final = dict.fromkeys("nll ece entropy p_true".split(), 0.5) | {"accuracy": accuracy}
+                final |= {"train_accuracy": accuracy + gap} if gap is not None else {}
                 record = {"run": settings, "state": "finished", "final": final, "curve": curve, "cost": cost}
                 record |= {"best": {"accuracy": accuracy, "epoch": length}}
                 record |= {"provenance": made | {"threads": 1, "code": code}}

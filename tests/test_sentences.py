@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from skdcore.study import sentences, statistics
+from skdcore.study import claims, sentences
+from skdcore.study.advice import advice
 from skdcore.study.evidence import of_regime
 from skdcore.study.experiments import experiment, regime
 
@@ -28,7 +29,10 @@ OTHERS = {"vanilla": VANILLA, "ls": [77.1, 77.3, 77.4], "byot": [77.3, 77.0, 77.
 )
 def test_the_books_first_words_are_the_answer_that_the_records_give(ran, rows, head):
     text = sentences.answer(experiment("table_1"), ran("full", **OTHERS, **rows))
-    assert text.startswith(f"**{head}.** ") and text.endswith("Not yet run: `paper`, `tenth-wide`, `tenth`, `fifth`.")
+    about = "" if head == "Not known yet" else " for the paper's methods"
+    assert text.startswith(f"**{head}{about}.** ") and text.endswith(
+        "Not yet run: `paper`, `tenth-wide`, `tenth`, `fifth`."
+    )
     assert ("nearest to the paper's that has verdicts is `full`" in text) == (head != "Not known yet")
 
 
@@ -37,7 +41,8 @@ def test_the_answer_says_what_was_found_and_how_sure_that_is_and_what_is_not_yet
     (one,) = of_regime(regime("full"), results)
     low, high = one.gains[0]["drg"].low, one.gains[0]["dsr"].high
     assert sentences.answer(experiment("table_1"), results) == (
-        f"**Not shown.** The regime nearest to the paper's that has verdicts is `full` ({regime('full').text}). There "
+        "**Not shown for the paper's methods.** The regime nearest to the paper's that has verdicts is `full` "
+        f"({regime('full').text}). There "
         "`drg` (-1.03) is worse; `dsr` (-0.07) has no gain above 0.5 points. With 3 seeds, the 95 % intervals run from "
         f"{low:+.2f} to {high:+.2f} points, simultaneously over all methods; on resnet18 the paper prints +0.86 to "
         "+1.78. Not yet run: `paper`, `tenth-wide`, `tenth`, `fifth`."
@@ -63,7 +68,7 @@ def test_the_answer_names_the_network_where_there_are_several(ran):
 def test_methods_stand_under_their_verdicts_with_their_gains(ran):
     (one,) = of_regime(regime("paper"), ran(**OTHERS, drg=GAIN, dsr=LOSS, dlb=[79.6]))
     assert sentences.verdicts(one.compare(experiment("table_1"))) == (
-        "Better than vanilla: `drg` (+2.00, +1.55 to +2.45). Worse than vanilla: `dsr` (-1.03, -1.48 to -0.59). "
+        "Better than vanilla: `drg` (+2.00, +1.56 to +2.44). Worse than vanilla: `dsr` (-1.03, -1.48 to -0.59). "
         "Undecided: `ls` (+0.07), "
         "`byot` (+0.20). Fewer than 3 seeds, so without an interval: `dlb` (+2.60)."
     )
@@ -105,11 +110,18 @@ def test_a_page_says_that_the_intervals_are_simultaneous_on_several_networks(ran
         assert "(2) and on all 2 networks (Bonferroni: 97.5 % on each) have" in sentences.basis(one)
 
 
-def test_a_page_warns_of_a_row_whose_spread_stands_out(ran):
+def test_a_row_whose_spread_stands_out_has_a_warning_and_no_verdict(ran):
     methods = ["vanilla", "ls", "byot", "cs_kd", "ps_kd", "dlb", "zf_ls", "tf_kd", "drg"]
     rows = {name: [77 + math.sin(9 * i + 5 * seed) / 5 for seed in range(3)] for i, name in enumerate(methods)}
-    (one,) = of_regime(regime("full"), ran("full", **rows, dsr=[74.0, 80.0, 77.0]))
-    assert statistics.unequal(one.model) == ["dsr"]
+    (one,) = of_regime(regime("full"), results := ran("full", **rows, dsr=[84.0, 90.0, 87.0]))
+    assert one.unequal == {"dsr"} and one.gains[0]["dsr"].low > 0
+    assert one.compare(experiment("table_1")).set_index("method").loc["dsr", "verdict"] == "unequal spread"
+    judged, _ = claims.judge(regime("full"), [one])
+    verdicts = {str(row.comparison): row.verdict for row in judged.itertuples() if row.n}
+    assert verdicts["`dsr` over `vanilla`"] == verdicts["`dsr` over `ls`"] == "unequal spread"
+    assert verdicts["`drg` over `vanilla`"] != "unequal spread"
+    assert "`dsr` is better" not in advice(experiment("table_1"), results)
+    assert one.unequal == {"dsr"}
     assert f"**Unequal spread:** `dsr` has a residual sd of {one.model.sds['dsr']:.2f} points" in sentences.basis(one)
 
 

@@ -6,7 +6,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import integrate, stats
 
 from skdcore.study import statistics
 from skdcore.study.statistics import (
@@ -82,16 +82,32 @@ def test_without_blocks_c_is_that_of_dunnetts_test():
     close(c, critical(dunnett(11), 22), 0.01)
 
 
+@pytest.mark.parametrize(("k", "df"), [(2, 10), (3, 10), (10, 20)])
+def test_gains_over_one_baseline_have_the_c_of_dunnetts_integral(k, df):
+    """P(|x_i - x_0| <= c sqrt(2) s for all i), integrated over x_0, a standard normal, and s, a chi / sqrt(df)."""
+    x, weights = np.polynomial.hermite_e.hermegauss(80)
+
+    def given(s, c):
+        inside = stats.norm.cdf(x + math.sqrt(2) * c * s) - stats.norm.cdf(x - math.sqrt(2) * c * s)
+        return (inside**k @ weights) / math.sqrt(2 * math.pi)
+
+    def density(s):
+        return stats.chi.pdf(s * math.sqrt(df), df) * math.sqrt(df)
+
+    c = critical(dunnett(k + 1), df)
+    close(integrate.quad(lambda s: given(s, c) * density(s), 0, 5)[0], LEVEL, 1e-4)
+
+
 @pytest.mark.parametrize(("k", "df"), [(3, 4), (3, 20), (11, 20)])
 def test_all_pairs_a_singular_family_have_tukeys_c(k, df):
     tukey = stats.studentized_range.ppf(LEVEL, k, df) / math.sqrt(2)
-    close(critical(all_pairs(k), df) / tukey, 1, 0.005)
+    close(critical(all_pairs(k), df) / tukey, 1, 0.001)
 
 
 @pytest.mark.parametrize("level", [0.95, 0.99])
 def test_one_contrast_has_students_c_and_uncorrelated_ones_the_maximum_modulus(level):
-    close(critical(np.array([[3.0, -1.0]]), 10, level), stats.t.ppf((1 + level) / 2, 10), 0.02)
-    close(critical(np.eye(8), 10**6, level), stats.norm.ppf((1 + level ** (1 / 8)) / 2), 0.02)
+    close(critical(np.array([[3.0, -1.0]]), 10, level), stats.t.ppf((1 + level) / 2, 10), 0.001)
+    close(critical(np.eye(8), 10**6, level), stats.norm.ppf((1 + level ** (1 / 8)) / 2), 0.002)
 
 
 def test_a_singular_family_has_the_simulated_quantile_and_repeats_and_signs_do_not_matter():

@@ -80,7 +80,7 @@ def found(*rows, method="vanilla"):
 def test_the_finding_comes_first_and_has_the_sign_of_the_records(rows, head, text):
     said = finding(found(*rows))
     assert said.startswith(f"**{head}**") and text in said
-    assert ("by whichever of the four definitions; the paper's is strongly negative" in said) == (
+    assert ("whichever of the four definitions is used; the paper's is strongly negative" in said) == (
         head.startswith("Not the paper")
     )
 

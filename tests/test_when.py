@@ -1,7 +1,12 @@
 """Gains by vanilla's gap: where the gap comes from, and from what a prediction for the paper's scale is made."""
 
+import math
+from types import SimpleNamespace
+
+import numpy as np
 import pandas
 import pytest
+from scipy import stats
 
 from skdcore import records
 from skdcore.study import when
@@ -14,18 +19,8 @@ VANILLA, DRG = [52.0, 52.2, 52.4], [53.0, 53.3, 53.1]
 
 @pytest.fixture
 def fitted(ran):
-    """Writes records of a regime whose vanilla ends `gap` points higher on its training images; gives their folder."""
-
-    def fitted(where, gap, **rows):
-        results = ran(where, **{"vanilla": VANILLA} | rows)
-        chosen = regime(where)
-        for file in results.glob(f"{chosen.dataset or 'cifar100'}/*/vanilla/e{chosen.epochs}-*/*.json"):
-            record = records.read(file)
-            record["final"]["train_accuracy"] = record["final"]["accuracy"] + gap
-            records.write(file, record)
-        return results
-
-    return fitted
+    """Writes records of a regime whose runs end `gap` points higher on their training images; gives their folder."""
+    return lambda where, gap, **rows: ran(where, gap=gap, **{"vanilla": VANILLA} | rows)
 
 
 def test_the_gap_is_that_of_vanilla_over_the_seeds_that_hold_both_accuracies(ran, fitted):
@@ -39,6 +34,7 @@ def test_the_gap_is_that_of_vanilla_over_the_seeds_that_hold_both_accuracies(ran
     assert (row["regime"], row["network"], row["method"], row["n"]) == ("tenth", "resnet10_w16", "drg", 3)
     assert (row["train"], row["test"], row["gap"]) == pytest.approx((92.1, 52.1, 40))
     assert (row["gain"], row["low"], row["high"]) == one.gains[0]["drg"]
+    assert (row["se"], row["df"]) == (pytest.approx(one.model.s * math.sqrt(2 / 3)), 2)
 
 
 def test_a_regime_without_the_training_accuracy_has_gains_and_no_gap(ran):
@@ -84,18 +80,31 @@ def test_a_prediction_is_what_the_intervals_of_the_two_enclosing_regimes_span():
     assert shown.tabs[""][1].frame.values.tolist() == [["`drg`", "below and above", "-0.50 to +2.00", "+1.78, within"]]
 
 
-def test_a_trend_is_shown_where_the_intervals_at_the_two_ends_do_not_overlap():
+def test_a_trend_is_shown_where_the_interval_of_the_change_leaves_out_zero():
     rows = [row("far", 60, 5, 6), row("near", 1, -9, -8), row("middle", 9, 0, 9), row("none", 99, None, None)]
     rows += [row("near", 1, 0, 2, "ls"), row("far", 60, 1, 3, "ls"), row("far", 60, 1, 3, "dlb")]
-    found = pandas.DataFrame([one | {"gain": ((one["low"] or 0) + (one["high"] or 0)) / 2} for one in rows])
+    rows = [one | {"gain": ((one["low"] or 0) + (one["high"] or 0)) / 2, "se": 0.4, "df": 10} for one in rows]
+    found = pandas.DataFrame(rows)
+    half = stats.t.isf(0.05 / 2 / 2, 20) * math.sqrt(2 * 0.4**2)  # two methods; equal errors: the dfs add
     head, _, *items = when.finding(found).splitlines()
-    assert head.startswith("**The gain depends on the regime for `drg`.**")
+    assert head.startswith("**The gain of `drg` is higher where the gap is larger.** Gains in the regimes")
     assert items == [
-        "- `drg`: -8.50 in `near` (gap 1.0) and +5.50 in `far` (gap 60.0); it rises.",
-        "- `ls`: +1.00 in `near` (gap 1.0) and +2.00 in `far` (gap 60.0); the two intervals overlap.",
+        "- `drg`: -8.50 in `near` (gap 1.0) and +5.50 in `far` (gap 60.0): "
+        f"+14.00 ({14 - half:+.2f} to {14 + half:+.2f}), higher.",
+        "- `ls`: +1.00 in `near` (gap 1.0) and +2.00 in `far` (gap 60.0): "
+        f"+1.00 ({1 - half:+.2f} to {1 + half:+.2f}), undecided.",
     ]
     assert when.finding(found[found["method"] == "ls"]).startswith("**No trend is shown.**")
     assert when.finding(found[found["method"] == "dlb"]).startswith("**Not known yet.**")
+
+
+def test_the_change_of_a_gain_has_welch_s_interval():
+    """Of two samples of differences, as scipy has it."""
+    full, tenth = [0.1, 0.5, 0.0, 0.4], [1.2, 2.2, 1.7]
+    ends = [SimpleNamespace(gain=np.mean(one), se=stats.sem(one), df=len(one) - 1) for one in (full, tenth)]
+    wanted = stats.ttest_ind(tenth, full, equal_var=False).confidence_interval(0.95)
+    change = when._change(*ends, 1)
+    assert (change.low, change.high) == pytest.approx((wanted.low, wanted.high))
 
 
 def test_regimes_on_one_side_predict_nothing_and_the_page_says_so():

@@ -1,16 +1,17 @@
 """Advice for whoever trains a network like that of a regime: what helps there, and what is left of it at equal cost."""
 
 from contextlib import suppress
-from math import ceil
+from math import ceil, isnan
 
 from skdcore.study.equal_cost import cost
-from skdcore.study.equal_cost_page import at_equal_cost, costlier, left
+from skdcore.study.equal_cost_page import at_equal_cost, costlier, left, longer_gains
 from skdcore.study.evidence import on
-from skdcore.study.experiments import RESULTS, serving
-from skdcore.study.sentences import listed, plain_ends
+from skdcore.study.experiments import BASELINE, RESULTS, serving
+from skdcore.study.sentences import listed
 from skdcore.study.tables import interval
+from skdcore.study.when import gap_of
 
-OVERFITS = 10  # percentage points of training accuracy over test accuracy
+LARGE = 10  # percentage points of training accuracy over test accuracy
 
 
 def advice(experiment, results=RESULTS):
@@ -24,19 +25,22 @@ def _advice(regime, evidence):
 
 
 def _setting(regime, evidence):
-    test, train = plain_ends(evidence)
-    gap = train - test
-    kind = f"overfits by {gap:.0f} points" if gap > OVERFITS else "hardly overfits"
-    text = f"**Where plain training {kind}**, as in `{regime.id}` ({train:.0f} % on its augmented training images, "
-    return f"{text}{test:.0f} % on the test images)"
+    plain = gap_of(evidence)
+    if isnan(plain["gap"]):
+        return f"**In `{regime.id}`**"
+    fits = f"the training images {plain['gap']:.0f} points better than the test images"
+    kind = fits if plain["gap"] > LARGE else "both splits nearly alike"
+    text = f"**Where plain training fits {kind}**, as in `{regime.id}` ({plain['train']:.0f} % of its training images, "
+    return f"{text}{plain['test']:.0f} % of the test images)"
 
 
 def _best(evidence):
     """The methods that are better than vanilla at equal epochs, and worse; or how large a gain is ruled out for all."""
     gains = evidence.gains[0]
-    worse = ", ".join(f"`{method}` ({gain.estimate:+z.2f})" for method, gain in gains.items() if gain.high < 0)
+    relied = {method: gain for method, gain in gains.items() if not evidence.unequal & {method, BASELINE}}
+    worse = ", ".join(f"`{method}` ({gain.estimate:+z.2f})" for method, gain in relied.items() if gain.high < 0)
     worse = worse and f" Worse: {worse}."
-    better = {method: gain for method, gain in gains.items() if gain.low > 0}
+    better = {method: gain for method, gain in relied.items() if gain.low > 0}
     if not better:
         tried = ", ".join(f"`{method}`" for method in gains)
         most = ceil(10 * max(gain.high for gain in gains.values())) / 10
@@ -56,4 +60,6 @@ def _left(regime, evidence):
     """What is left of each method that was compared at equal cost; empty without one."""
     frame, _ = at_equal_cost(evidence, regime.epochs, costlier(evidence))
     parts = [f"`{method}` {left(rows)}" for method, rows in frame[frame["n"] > 0].groupby("method", sort=False)]
+    longer = longer_gains(evidence, regime.epochs)
+    parts += [f"Plain training for longer, over `{BASELINE}`: {longer}"] if parts and longer else []
     return f"At equal cost: {'. '.join(parts)}." if parts else ""

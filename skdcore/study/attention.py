@@ -122,5 +122,10 @@ def shown(drawing):
     caption += "probability of the predicted class while pixels are deleted or inserted in the map's order."
     values, beside = ({name: of(name) for name in COLUMNS} for of in (drawing.values, partial(of_classifiers, drawing)))
     table = metrics.table(values, COLUMNS, caption, f"tab-fig-8-{drawing.label}", beside)
-    absent = "The AC has no map here, because its weights were not kept."
-    return [finding(drawing), table, *([] if any(beside.values()) else [absent])]
+    notes = [] if any(beside.values()) else ["The AC has no map here, because its weights were not kept."]
+    means = {name: metrics.differences(by_method).set_index("method")["mean"] for name, by_method in values.items()}
+    blind = means["insertion"].index[means["insertion"] <= means["deletion"]]
+    if len(blind):
+        names = ", ".join(f"`{method}`" for method in blind)
+        notes.append(f"Insertion is not above deletion for {names}: there the reverse order of the pixels is as good.")
+    return [finding(drawing), table, *notes]

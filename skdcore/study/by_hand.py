@@ -67,8 +67,8 @@ def drg(found, alpha, tau):
     by_hand = hard.mean() + alpha * soft.mean()
     ours = losses.cross_entropy(teacher, torch.arange(4)) + alpha * losses.kl(teacher, z, tau)
     caption = f"DRG on four images at a temperature of {tau:g}; the classes are {', '.join(names)}, in this order."
-    said = f"The means are {hard.mean():.4f} and {soft.mean():.4f}, so DRG adds {hard.mean():.4f} + {alpha:g} · "
-    said += f"{soft.mean():.4f} = **{by_hand:.4f}** to the label loss. `skdcore.losses` gives {ours:.4f}."
+    said = f"The means are {hard.mean():.5f} and {soft.mean():.5f}, so DRG adds {hard.mean():.5f} + {alpha:g} · "
+    said += f"{soft.mean():.5f} = **{by_hand:.4f}** to the label loss. `skdcore.losses` gives {ours:.4f}."
     heads = {"hard": "−log q of the true class, at a temperature of 1", "soft": "τ² · KL(q, p)"}
     return Tabs({"": [Table(pandas.DataFrame(rows).rename(columns=heads), caption, "tab-by-hand-drg"), said]})
 
@@ -84,7 +84,7 @@ def dsr(found, beta, tau):
         row["τ² · KL(q, p)"] = f"{value:.4f}"
     ours = beta * losses.kl(previous, z, tau)
     caption = f"DSR on four images at a temperature of {tau:g}: logits in ascending order, whatever their classes."
-    said = f"The mean is {soft.mean():.4f}, so DSR adds {beta:g} · {soft.mean():.4f} = "
+    said = f"The mean is {soft.mean():.5f}, so DSR adds {beta:g} · {soft.mean():.5f} = "
     said += f"**{beta * soft.mean():.4f}** to the label loss. `skdcore.losses` gives {ours:.4f}."
     return Tabs({"": [Table(pandas.DataFrame(rows), caption, "tab-by-hand-dsr"), said]})
 

@@ -14,7 +14,7 @@ import pandas
 from skdcore.methods import canonical
 from skdcore.models import MODELS
 from skdcore.study.definition import at, known, study
-from skdcore.study.evidence import judged
+from skdcore.study.evidence import UNEQUAL, judged
 from skdcore.study.experiments import BASELINE, MISSING, PAPER, Experiment, experiments
 from skdcore.study.statistics import BETTER, UNDECIDED, WORSE, Interval, against_the_best, over, pairs
 
@@ -178,7 +178,8 @@ def judge(regime, evidence):
         for claim, one in pairs_:
             few = one.pairs(found.accuracies if found else {})
             row = {"claim": claim.id, "asked": bool(claim.asks), "comparison": one, "n": few.n}
-            row |= {"network": pair[1], "printed": one.printed(pair[1])} | judged(intervals.get(str(one)), few)
+            row |= {"network": pair[1], "printed": one.printed(pair[1])}
+            row |= found.judged(intervals.get(str(one)), few, one.better, *one.rivals) if found else judged(None, few)
             rows.append(row | {"verdict": _verdict(claim, regime, row)})
     return pandas.DataFrame(rows), families
 
@@ -202,6 +203,8 @@ def _intervals(comparisons, evidence):
 def _verdict(claim, regime, row):
     if not row["verdict"]:
         return MISSING
+    if row["verdict"] == UNEQUAL:
+        return UNEQUAL
     if claim.has_bounds and not pandas.isna(row["low"]):
         return claim.verdict(within(regime), row["low"], row["high"])
     words = {} if claim.asks else dict(zip((BETTER, WORSE), answers(within(regime)), strict=True))

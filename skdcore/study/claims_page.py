@@ -4,7 +4,7 @@ import pandas
 
 from skdcore.study.claims import ACCURACY, answers, within
 from skdcore.study.display import Table, Tabs
-from skdcore.study.evidence import FEW
+from skdcore.study.evidence import FEW, UNEQUAL
 from skdcore.study.experiments import MISSING, PAPER, deciding
 from skdcore.study.links import to_claim
 from skdcore.study.measured import KINDS, OPEN
@@ -13,10 +13,12 @@ from skdcore.study.statistics import NO_GAIN, UNDECIDED
 from skdcore.study.tables import interval
 
 FORMS = {ACCURACY: "{:+z.2f}", "time": "×{:.2f}", "storage": "×{:.2f}", "correlation": "{:+z.2f}"}
-FORMS |= {"confidence": "{:+z.2f}"} | dict.fromkeys(("calibration", "separation", "attention"), "{:+z.3f}")
+FORMS |= (
+    {"confidence": "{:+z.2f}"} | {"separation": "{:+z.4f}"} | dict.fromkeys(("calibration", "attention"), "{:+z.3f}")
+)
 SHOWN = 3  # estimates of one verdict; of more, the ends
 SPREADS = {
-    "time": "the ratio of two medians over n turns, with the quartiles that are farthest apart",
+    "time": "the quotient of two medians over n turns, each of the ratio to vanilla, with the quartiles farthest apart",
     "storage": "a count",
     "correlation": "the mean of n runs, with the lowest and the highest",
     "confidence": f"a mean over n seeds, with its {PERCENT} interval, simultaneous over all methods",
@@ -139,7 +141,8 @@ def retold(found, *names):
         claim, own = chosen[name], frame[frame["claim"] == name]
         text = claim["says"] or f"This study asks: {claim['asks']}"
         text += f" By the paper's own numbers: {claim['computed']}." if claim["computed"] and claim["says"] else ""
-        items.append(f"- {text} {to_claim(name)}: {_verdicts(own, FORMS[claim['kind']])}.")
+        form = "" if claim["kind"] == "calibration" else FORMS[claim["kind"]]  # its metrics have several units
+        items.append(f"- {text} {to_claim(name)}: {_verdicts(own, form)}.")
     return "\n".join(items)
 
 
@@ -156,7 +159,7 @@ def summary(found):
 
 def _in_regime(regime, own):
     parts = []
-    for word in (*answers(within(regime)), NO_GAIN, UNDECIDED, FEW, MISSING):
+    for word in (*answers(within(regime)), NO_GAIN, UNDECIDED, UNEQUAL, FEW, MISSING):
         rows = own[own["verdict"] == word]
         names = ", ".join(to_claim(claim) for claim in rows["claim"].unique() if word != MISSING)
         parts += [f"{word} ({': '.join(filter(None, [str(len(rows)), names]))})"] if len(rows) else []

@@ -13,7 +13,7 @@ from skdcore.study.evidence import judged, of_regime
 from skdcore.study.experiments import BASELINE, MISSING, RESULTS, deciding
 from skdcore.study.sentences import family, none_run, not_run
 from skdcore.study.statistics import over, pairs
-from skdcore.study.tables import difference
+from skdcore.study.tables import difference, interval, made
 
 COLUMNS = "row", "cost", "inside", "accuracy", "low", "high"  # of `points`
 COMPARED = "method", "epochs", "rival", "n", "gain", "low", "high", "baseline", "verdict"  # of `at_equal_cost`
@@ -57,9 +57,10 @@ def at_equal_cost(evidence, epochs, methods):
     """A row for each method and each of `LONGER`, trained for the epochs that its cost buys; and the family's c.
 
     `epochs` are the regime's usual ones.  A difference has an interval if both rows are in the model, and otherwise is
-    that of the `n` common seeds.  Raises ValueError for a method whose cost study.yml lacks.
+    that of the `n` common seeds.  The gains over vanilla, which stand beside these differences, are in their family.
+    Raises ValueError for a method whose cost study.yml lacks.
     """
-    accuracies, rows, contrasts = evidence.accuracies, [], {}
+    accuracies, rows, contrasts = evidence.accuracies, [], evidence.over_vanilla
     for method in methods:
         more = bought(epochs, evidence.network, method)
         for rival in (row(plain, more, epochs) for plain in LONGER):
@@ -68,7 +69,9 @@ def at_equal_cost(evidence, epochs, methods):
             if evidence.model and evidence.model.estimates.keys() >= {method, rival}:
                 contrasts[method, rival] = over(method, [rival])
     known, c = evidence.intervals(contrasts)
-    rows = [one | judged(known.get((one["method"], one["rival"])), one.pop("few")) for one in rows]
+    for one in rows:
+        pair = one["method"], one["rival"]
+        one |= evidence.judged(known.get(pair), one.pop("few"), *pair)
     return pandas.DataFrame(rows, columns=[*COMPARED]), c
 
 
@@ -109,7 +112,11 @@ def _blocks(regime, one, name):
     if shown.empty:
         return [], len(frame)
     gains = {method: difference(_gain(one, method)) for method in shown["method"].unique()}
-    blocks = [_list(shown, gains), _table(one, shown, gains, known, name), *_families(one, shown, c)]
+    blocks = [
+        _list(shown, gains, longer_gains(one, regime.epochs)),
+        _table(one, shown, gains, known, name),
+        *_families(one, shown, c),
+    ]
     if left := len(frame) - len(shown):
         where = f"`{one.network}` on `{one.dataset}`"
         blocks.append(f"{MISSING.capitalize()}: {left} of {len(frame)} comparisons at equal cost, {where}.")
@@ -121,7 +128,16 @@ def _blocks(regime, one, name):
 def _gain(evidence, method):
     """The columns of the gain over vanilla at equal epochs."""
     few = pairs(evidence.accuracies[method], evidence.accuracies.get(BASELINE, {}))
-    return SimpleNamespace(**judged(evidence.gains[0].get(method), few))
+    return SimpleNamespace(**evidence.judged(evidence.gains[0].get(method), few, method, BASELINE))
+
+
+def longer_gains(evidence, epochs):
+    """What plain training gains from more epochs, in words: the rows of `points` that are vanilla's or ls's."""
+    frame, _ = points(evidence, epochs)
+    level = frame.loc[frame["row"] == BASELINE, "accuracy"].sum()
+    ours = frame[frame["row"].isin(evidence.longer) & frame["inside"]]
+    gained = ours.assign(gain=ours["accuracy"] - level, low=ours["low"] - level, high=ours["high"] - level)
+    return "; ".join(f"`{one.row}` {one.gain:+z.2f} ({interval(one)})" for one in gained.itertuples())
 
 
 def left(rows):
@@ -129,19 +145,24 @@ def left(rows):
     return "; ".join(f"{difference(row)}, over `{row.rival}`" for row in rows.itertuples())
 
 
-def _list(shown, gains):
-    """Each gain at equal epochs, and what is left of it."""
-    return "\n".join(
+def _list(shown, gains, longer):
+    """Each gain at equal epochs, and what is left of it; and what plain training gains from more epochs."""
+    items = [
         f"- `{method}`: {gains[method]}, over vanilla at equal epochs. At equal cost: {left(rows)}."
         for method, rows in shown.groupby("method", sort=False)
+    ]
+    items += [f"- Plain training for longer, over `{BASELINE}`, in the family of the figure below: {longer}."] * bool(
+        longer
     )
+    return "\n".join(items)
 
 
 def _families(evidence, shown, c):
     """Sentences on the two families of a table."""
     gains, c_of_gains = evidence.gains
     families = [("all gains at equal epochs", len(gains), c_of_gains)]
-    families += [("the differences at equal cost", shown["low"].notna().sum(), c)]
+    if left := shown["low"].notna().sum():
+        families += [("these gains and the differences at equal cost together", left + len(gains), c)]
     said = [family(evidence, of, number, its_c) for of, number, its_c in families if number]
     return [" ".join(said)] if said else []
 
@@ -155,9 +176,15 @@ def _table(evidence, shown, gains, known, name):
         rows.append(row | {"epochs bought": str(compared["epochs"].iloc[0])} | left)
     caption = (
         f"Differences at equal cost, {evidence.title}, in percentage points. The cost is a step's time over vanilla's; "
-        "`vanilla` and `ls` were trained for the epochs that it buys."
+        f"`vanilla` and `ls` were trained for the epochs that it buys. {made(_compared(evidence, shown))}"
     )
     frame = pandas.DataFrame(rows)
     longer = {f"over {plain}": [f"{plain}, {epochs} epochs" for epochs in frame["epochs bought"]] for plain in LONGER}
     to_runs = {"gain at equal epochs": shown["method"].unique()} | longer
     return Table(frame, caption, name, {column: links.to_runs(evidence.runs, of) for column, of in to_runs.items()})
+
+
+def _compared(evidence, shown):
+    """The records behind a table of `at_equal_cost`, those of vanilla too."""
+    names = dict.fromkeys([BASELINE, *shown["method"], *shown["rival"]])
+    return [record for name in names for record in evidence.runs.get(name, {}).values()]

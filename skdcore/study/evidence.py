@@ -23,9 +23,10 @@ from skdcore.study.experiments import (
     recorded,
     serving,
 )
-from skdcore.study.statistics import MIN_SEEDS, bonferroni, fit, over, pairs, verdict
+from skdcore.study.statistics import MIN_SEEDS, UNDECIDED, bonferroni, fit, over, pairs, verdict
 
 FEW = f"n < {MIN_SEEDS}"
+UNEQUAL = "unequal spread"
 FAILED = "failed"
 PROPOSED = ("drg", "dsr", "drg+dsr")  # by the paper
 
@@ -69,12 +70,27 @@ class Evidence:
         """`statistics.intervals` of a family of contrasts, at the level that each network needs."""
         return statistics.intervals(self.model, contrasts, bonferroni(max(1, self.networks)))
 
+    @property
+    def over_vanilla(self):
+        """The contrast of each row with vanilla, {method: contrast}; empty without a model of vanilla."""
+        rows = self.model.estimates if self.model and BASELINE in self.model.estimates else ()
+        return {method: over(method, [BASELINE]) for method in rows if method not in {BASELINE, *self.longer}}
+
     @cached_property
     def gains(self):
-        """The family of all rows against vanilla: {method: Interval}, and its c; empty without a model of vanilla."""
-        rows = self.model.estimates if self.model and BASELINE in self.model.estimates else ()
-        methods = [method for method in rows if method != BASELINE and method not in self.longer]
-        return self.intervals({method: over(method, [BASELINE]) for method in methods})
+        """The family of all rows against vanilla: {method: Interval}, and its c."""
+        return self.intervals(self.over_vanilla)
+
+    @cached_property
+    def unequal(self):
+        """The rows whose spread stands out: what the model says of their intervals is not to be relied on."""
+        return set(statistics.unequal(self.model) if self.model else ())
+
+    def judged(self, interval, few, *methods):
+        """`judged` of a difference between methods; UNEQUAL in place of a verdict that rests on an unequal spread."""
+        found = judged(interval, few)
+        decided = interval and found["verdict"] != UNDECIDED
+        return found | ({"verdict": UNEQUAL} if decided and self.unequal & set(methods) else {})
 
     def compare(self, experiment):
         """A row for each method of an experiment: n, mean and sd, the gain over vanilla and its verdict, the paper's.
@@ -97,7 +113,7 @@ class Evidence:
             values |= {
                 "paper_gain": experiment.printed_gain(method, network) if experiment.shows(self.dataset) else None
             }
-            rows.append(values | judged(gains.get(method), pairs(dict(ours), rivals)))
+            rows.append(values | self.judged(gains.get(method), pairs(dict(ours), rivals), method, BASELINE))
         return pandas.DataFrame(rows).astype(dict.fromkeys(("residual", "paper", "paper_gain"), float))
 
 

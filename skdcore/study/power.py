@@ -131,7 +131,8 @@ def page(experiment, results=RESULTS):
             large = (points.abs() >= bound).sum()
             text += (
                 f" Of the {len(points)} {words} printed in Table I, {large or 'none'} {'is' if large < 2 else 'are'} "
-                "as large."
+                "as large"
             )
+            text += f", {lost} of them in favour of `{rival}`." if (lost := (points <= -bound).sum()) else "."
         items.append(text)
     return Tabs({"": [planned(found), "\n".join(items), could_show(differences, least)]})

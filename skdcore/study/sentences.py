@@ -2,10 +2,10 @@
 
 import pandas
 
-from skdcore.study.evidence import FEW, PROPOSED, nearest, on
+from skdcore.study.evidence import FEW, PROPOSED, UNEQUAL, nearest, on
 from skdcore.study.experiments import BASELINE, MINIATURE, MISSING, RESULTS, serving
 from skdcore.study.experiments import regime as regime_of
-from skdcore.study.statistics import BETTER, LEVEL, MARGIN, MIN_SEEDS, NO_GAIN, UNDECIDED, WORSE, bonferroni, unequal
+from skdcore.study.statistics import BETTER, LEVEL, MARGIN, MIN_SEEDS, NO_GAIN, UNDECIDED, WORSE, bonferroni
 from skdcore.study.tables import interval
 
 PERCENT = f"{100 * LEVEL:g} %"
@@ -14,6 +14,7 @@ HEADS = {
     WORSE: "Worse than vanilla",
     NO_GAIN: f"No gain above {MARGIN:g} points",
     UNDECIDED: "Undecided",
+    UNEQUAL: "Of unequal spread, so without a verdict",
     FEW: f"Fewer than {MIN_SEEDS} seeds, so without an interval",
 }
 
@@ -22,6 +23,7 @@ JUDGED = {  # of one method, of several
     WORSE: ("is worse", "are worse"),
     NO_GAIN: (f"has {NO_GAIN} points", f"have {NO_GAIN} points"),
     UNDECIDED: (f"is {UNDECIDED}", f"are {UNDECIDED}"),
+    UNEQUAL: ("has no verdict, its spread being unequal", "have no verdict, their spread being unequal"),
 }
 
 
@@ -33,7 +35,7 @@ def rules():
     return (
         f"A difference is *{BETTER}* or *{WORSE}* if its {PERCENT} interval leaves out zero. It shows *{NO_GAIN}* "
         f"points if the interval holds zero but ends below {MARGIN:g} points, and is *{UNDECIDED}* otherwise. A row "
-        f"with fewer than {MIN_SEEDS} seeds has no interval."
+        f"with fewer than {MIN_SEEDS} seeds has no interval; one of *{UNEQUAL}* has no verdict."
     )
 
 
@@ -50,18 +52,13 @@ def verdicts(frame):
 
 
 def ends(evidence):
-    """Where vanilla ends on both splits; empty without a run of it."""
+    """Where vanilla ends on both splits, the mean over its seeds; empty without a run of it."""
     if BASELINE not in evidence.runs:
         return ""
-    test, train = plain_ends(evidence)
+    curves = [run["curve"] for run in evidence.runs[BASELINE].values()]
+    test, train = (pandas.Series([curve[split][-1] for curve in curves]).mean() for split in ("test", "train"))
     text = f"Vanilla ends at {test:.1f} % on the test images and {train:.1f} % on the training images, as it saw them "
     return f"{text}in its last epoch."
-
-
-def plain_ends(evidence):
-    """Vanilla's accuracies in percent at the last epoch, means over seeds: on the test and the training images."""
-    curves = [run["curve"] for run in evidence.runs[BASELINE].values()]
-    return tuple(pandas.Series([curve[split][-1] for curve in curves]).mean() for split in ("test", "train"))
 
 
 def basis(evidence):
@@ -75,9 +72,11 @@ def basis(evidence):
         "seeds; s is the standard deviation of an error, and the residual sd of a row its own estimate of s."
     )
     return text + "".join(
-        f" **Unequal spread:** `{method}` has a residual sd of {of.sds[method]:.2f} points, more than chance explains. "
-        "The model takes all rows to be alike in this, so the interval of this row is too narrow, the others' too wide."
-        for method in unequal(of)
+        f" **Unequal spread:** `{method}` has a residual sd of {of.sds[method]:.2f} points, more than chance explains "
+        f"at the {100 - 100 * LEVEL:.0f} % level. The model takes all rows to be alike in this, so the interval of "
+        "this row is too narrow, the others' too wide; it is given no verdict but undecided. With few seeds the test "
+        "misses most such rows."
+        for method in sorted(evidence.unequal)
     )
 
 
@@ -106,7 +105,8 @@ def answer(experiment, results=RESULTS):
     intervals = "interval runs" if len(ours) == 1 else "intervals run"
     networks = " and ".join(ours["paper_network"].unique())
     return (
-        f"**{head}.** The regime nearest to the paper's that has verdicts is `{regime.id}` ({regime.text}). There "
+        f"**{head} for the paper's methods.** The regime nearest to the paper's that has verdicts is `{regime.id}` "
+        f"({regime.text}). There "
         f"{'; '.join(found)}. With {ours['n'].min()} seeds, the {PERCENT} {intervals} from "
         f"{_span(ours, 'low', 'high')} points, simultaneously over all methods; on {networks} the paper prints "
         f"{_span(ours, 'paper_gain', 'paper_gain')}. {missing}"

@@ -139,7 +139,9 @@ def made(found):
     devices = {f"{name}, {_threads(r)}{r['run']['precision']}" for r in found for name in _parts(r, "device")}
     minutes = pandas.Series([r["cost"]["seconds"] / 60 for r in found if "cost" in r], dtype=float)
     run, codes = found[0]["run"], sorted({code for record in found for code in _parts(record, "code")})
-    text = f"{_count(len(found), 'run')} of {_count(run['epochs'], 'epoch')} on {run['dataset']}, on "
+    *others, last = sorted({record["run"]["epochs"] for record in found})
+    epochs = " or ".join([*map(str, others), _count(last, "epoch")])
+    text = f"{_count(len(found), 'run')} of {epochs} on {run['dataset']}, on "
     text += f"{' and '.join(sorted(devices))}, {minutes.median():.1f} minutes per run (median)."
     if len(codes) > 1:
         text += f" The runs used {len(codes)} versions of the core's source; a reworded comment makes another version."

@@ -77,8 +77,8 @@ def finding(page):
     return (
         f"**`{OURS}` takes less time than its rivals in {_won(page.times, 'over')} comparisons, and less storage in "
         f"{_won(page.sizes, 'weights')}.**{time} Its weights in training are {', '.join(shares)}, over {len(weights)} "
-        f"networks. Deployed, all methods have the weights of `{BASELINE}`. The claims below leave out "
-        f"`byot_journal` and, for storage, the small networks.{absent}"
+        f"networks. Deployed, all methods have the weights of `{BASELINE}`. The claims on time leave out "
+        f"`byot_journal`, those on storage the small networks.{absent}"
     )
 
 

@@ -82,7 +82,7 @@ def finding(found):
     runs = f"{'the only run' if len(r) == 1 else f'all {len(r)} runs'} of plain training on photographs ({named})"
     if not negative.any(axis=None):
         text = f"**Not the paper's sign.** In {runs}, Pearson's r of accuracy and the variance of the ranked outputs "
-        text += f"is {span}, by whichever of the four definitions; the paper's is strongly negative."
+        text += f"is {span}, whichever of the four definitions is used; the paper's is strongly negative."
     elif negative.all(axis=None):
         text = f"**The sign is the paper's.** In {runs}, the variance of the ranked outputs falls "
         text += f"as the accuracy rises, by each of the four definitions: Pearson's r is {span}."

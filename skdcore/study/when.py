@@ -10,20 +10,22 @@ import pandas
 
 from skdcore.study import links
 from skdcore.study.display import Table, Tabs
-from skdcore.study.evidence import judged, on
+from skdcore.study.evidence import on
 from skdcore.study.experiments import BASELINE, PAPER, RESULTS, serving
-from skdcore.study.sentences import not_run
-from skdcore.study.statistics import pairs
+from skdcore.study.metrics import HIGHER, LOWER, direction
+from skdcore.study.sentences import PERCENT, not_run
+from skdcore.study.statistics import Interval, bonferroni, pairs
 from skdcore.study.tables import difference, interval
 
 METHODS = "drg", "dsr", "drg+dsr", "dlb", "ls"  # the paper's, its strongest rival, and the plainest regulariser
 TARGET = "resnet18"  # the paper's network that the prediction is about
-COLUMNS = "regime network train test gap vanillas method runs n gain low high baseline verdict".split()
+COLUMNS = "regime network train test gap vanillas method runs n gain low high baseline verdict se df".split()
 
 
 def measured_gains(experiment, results=RESULTS):
     """A row for each regime, network and one of METHODS that ran beside vanilla: vanilla's gap, and the gain.
 
+    `se` is the gain's standard error, with `df` degrees of freedom; NaN without an interval.
     `train`, `test` and `gap` are means over vanilla's seeds, NaN if no record of it holds the training accuracy.
     `vanillas` and `runs` are the addresses of the run pages of vanilla and of the method.
     """
@@ -31,18 +33,20 @@ def measured_gains(experiment, results=RESULTS):
     for regime in serving(experiment):
         for one in on(experiment, regime, results):
             vanillas, *pages = links.to_runs(one.runs, [BASELINE, *METHODS])
-            vanilla = {"regime": regime.id, "network": one.network, "vanillas": vanillas} | _ends(one)
+            vanilla = {"regime": regime.id, "network": one.network, "vanillas": vanillas} | gap_of(one)
+            intervals, c = one.gains
             for method, page in zip(METHODS, pages, strict=True):
                 few = pairs(one.accuracies.get(method, {}), one.accuracies.get(BASELINE, {}))
-                if few.n:
-                    rows.append(
-                        vanilla | {"method": method, "runs": page, "n": few.n} | judged(one.gains[0].get(method), few)
-                    )
+                if not few.n:
+                    continue
+                row = vanilla | {"method": method, "runs": page, "n": few.n}
+                row |= one.judged(intervals.get(method), few, method, BASELINE)
+                rows.append(row | {"se": (row["high"] - row["low"]) / 2 / c, "df": one.model.df if one.model else nan})
     return pandas.DataFrame(rows, columns=COLUMNS)
 
 
-def _ends(evidence):
-    """Where vanilla ends, over the seeds that hold both accuracies."""
+def gap_of(evidence):
+    """Where vanilla ends, `train`, `test` and their `gap`: means over the seeds that hold both accuracies."""
     finals = [record["final"] for record in evidence.runs.get(BASELINE, {}).values()]
     held = pandas.DataFrame([one for one in finals if "train_accuracy" in one], columns=["train_accuracy", "accuracy"])
     train, test = held.mean()
@@ -112,25 +116,40 @@ def gains(experiment, found):
 def finding(found):
     """How each method's gain goes from the regime with the smallest gap to that with the largest, as a list.
 
-    A trend is shown if the two intervals do not overlap.
+    The change of a gain has a t interval with Welch and Satterthwaite's degrees of freedom, as the two regimes have a
+    model each; those of all methods are simultaneous (Bonferroni).  A trend is shown if it leaves out zero.
     """
     ready = found[found["low"].notna() & found["gap"].notna()].sort_values("gap")
-    items, shown = [], []
-    for method in METHODS:
-        own = ready[ready["method"] == method]
-        if own["gap"].nunique() < 2:
-            continue
-        ends = first, last = own.iloc[0], own.iloc[-1]
-        if apart := last.low > first.high or last.high < first.low:
-            shown.append(f"`{method}`")
-        said = [f"{end.gain:+z.2f} in `{end.regime}` (gap {end.gap:.1f})" for end in ends]
-        verdict = f"it {'rises' if last.gain > first.gain else 'falls'}" if apart else "the two intervals overlap"
-        items.append(f"- `{method}`: {' and '.join(said)}; {verdict}.")
-    if not items:
+    own = {method: ready[ready["method"] == method] for method in METHODS}
+    pairs_ = {method: (rows.iloc[0], rows.iloc[-1]) for method, rows in own.items() if rows["gap"].nunique() > 1}
+    if not pairs_:
         return "**Not known yet.** No method has an interval in two regimes."
-    head = f"The gain depends on the regime for {', '.join(shown)}." if shown else "No trend is shown."
-    rule = "Gains in the regimes with the smallest and the largest gap where a method has an interval, in points:"
-    return "\n".join([f"**{head}** {rule}", "", *items])
+    items, shown = [], {}
+    for method, pair in pairs_.items():
+        change = _change(*pair, len(pairs_))
+        way = shown[method] = direction(change.low, change.high)
+        said = [f"{end.gain:+z.2f} in `{end.regime}` (gap {end.gap:.1f})" for end in pair]
+        items.append(f"- `{method}`: {' and '.join(said)}: {change.estimate:+z.2f} ({interval(change)}), {way}.")
+    parts = [", ".join(f"`{method}`" for method in shown if shown[method] == way) for way in (HIGHER, LOWER)]
+    heads = [
+        f"The gain of {names} is {way} where the gap is larger."
+        for names, way in zip(parts, (HIGHER, LOWER), strict=True)
+        if names
+    ]
+    rule = "Gains in the regimes with the smallest and the largest gap where a method has an interval, and how far the "
+    rule += f"second is above the first, with simultaneous {PERCENT} intervals, in points:"
+    return "\n".join([f"**{' '.join(heads) or 'No trend is shown.'}** {rule}", "", *items])
+
+
+def _change(first, last, methods):
+    """The `Interval` of the difference of two gains, from two models, at the level that so many methods need."""
+    from scipy.stats import t  # takes a second
+
+    variances = first.se**2, last.se**2
+    df = sum(variances) ** 2 / (variances[0] ** 2 / first.df + variances[1] ** 2 / last.df)
+    half = t.isf((1 - bonferroni(methods)) / 2, df) * sum(variances) ** 0.5
+    change = last.gain - first.gain
+    return Interval(change, change - half, change + half)
 
 
 def prediction(experiment, found):
