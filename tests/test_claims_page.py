@@ -101,6 +101,12 @@ def test_the_committed_page_shows_every_claim_and_the_verdicts_of_the_committed_
         assert any(claims_page.summary(found) in text for text in texts)
 
 
+def test_metrics_of_several_units_are_counted_and_not_mixed(ran):
+    rows = {method: [50.0, 51.0, 52.0] for method in ("vanilla", "drg", "dsr", "drg+dsr")}
+    told = claims_page.retold(assess(ran("full", **rows)), "calibration")
+    assert "in full (6), not yet run (" in told, "two metrics of three methods"
+
+
 def test_claims_are_retold_with_their_verdicts_and_a_link(ran):
     found = assess(ran("full", vanilla=VANILLA, drg=DRG, **OTHERS))
     told = claims_page.retold(found, "drg", "boundary", "label-smoothing", "byot-hours").splitlines()

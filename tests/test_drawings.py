@@ -231,6 +231,14 @@ def test_deletion_and_insertion_are_areas_under_the_probability_of_the_class():
     assert all(sum(one) > sum(other) for one, other in pairwise(deleted))
 
 
+def test_maps_that_rank_the_pixels_no_better_than_the_reverse_are_named():
+    """In the reverse order deletion takes away what insertion had added, so each curve is the other's."""
+    arrays = {("vanilla", 0): {"deletion": 0.2, "insertion": 0.1}, ("drg", 0): {"deletion": 0.1, "insertion": 0.2}}
+    about = {"dataset": "a", "model": "b", "epochs": 1}
+    drawing = drawings.Drawing(about, {"vanilla": {0: "x"}, "drg": {0: "y"}}, arrays)
+    assert attention.shown(drawing)[-1].startswith("Insertion is not above deletion for `vanilla`: there")
+
+
 def test_exits_are_kept_beside_the_weights_if_the_method_trains_them(drawing, tmp_path, fit, tiny):
     assert fit("vanilla", tmp_path) and not list(tmp_path.rglob("*.exits.pt"))
     fit("drg(k=3)", tmp_path)

@@ -101,6 +101,14 @@ def test_the_page_has_a_row_and_a_sentence_for_each_regime_with_intervals(ran, m
     assert "Of the 15 differences between its own methods and DLB" in said and len(shown.frame) == 12
 
 
+def test_a_printed_loss_that_is_large_enough_is_said_to_be_one(ran, monkeypatch):
+    monkeypatch.setattr(module, "shown_by", lambda *_: 1.5)
+    _, said, _ = page(TABLE_1, ran("full", vanilla=VANILLA, drg=DRG)).tabs[""]
+    losses = [d for (_, rival), row in printed_differences(TABLE_1).items() for d in row.values() if rival == "dlb"]
+    assert [d for d in losses if abs(d) >= 1.5] == pytest.approx([79.01 - 80.52])
+    assert said.endswith("1 is as large, 1 of them in favour of `dlb`.")
+
+
 def test_without_three_seeds_there_is_a_sentence(ran):
     for results in (ran(), ran("tenth", vanilla=VANILLA[:1], drg=DRG[:1])):
         said = page(TABLE_1, results)._repr_markdown_()
