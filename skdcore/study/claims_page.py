@@ -13,9 +13,7 @@ from skdcore.study.statistics import NO_GAIN, UNDECIDED
 from skdcore.study.tables import interval
 
 FORMS = {ACCURACY: "{:+z.2f}", "time": "×{:.2f}", "storage": "×{:.2f}", "correlation": "{:+z.2f}"}
-FORMS |= (
-    {"confidence": "{:+z.2f}"} | {"separation": "{:+z.4f}"} | dict.fromkeys(("calibration", "attention"), "{:+z.3f}")
-)
+FORMS |= {"confidence": "{:+z.2f}", "calibration": "{:+z.3f}", "separation": "{:+z.4f}", "attention": "{:+z.3f}"}
 SHOWN = 3  # estimates of one verdict; of more, the ends
 SPREADS = {
     "time": "the quotient of two medians over n turns, each of the ratio to vanilla, with the quartiles farthest apart",

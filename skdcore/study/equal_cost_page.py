@@ -151,9 +151,8 @@ def _list(shown, gains, longer):
         f"- `{method}`: {gains[method]}, over vanilla at equal epochs. At equal cost: {left(rows)}."
         for method, rows in shown.groupby("method", sort=False)
     ]
-    items += [f"- Plain training for longer, over `{BASELINE}`, in the family of the figure below: {longer}."] * bool(
-        longer
-    )
+    if longer:
+        items.append(f"- Plain training for longer, over `{BASELINE}`, in the family of the figure below: {longer}.")
     return "\n".join(items)
 
 
