@@ -4,7 +4,7 @@ from contextlib import suppress
 from math import ceil, isnan
 
 from skdcore.study.equal_cost import cost
-from skdcore.study.equal_cost_page import at_equal_cost, costlier, left, longer_gains
+from skdcore.study.equal_cost_page import at_equal_cost, costlier, left, longer_gains, points
 from skdcore.study.evidence import on
 from skdcore.study.experiments import BASELINE, RESULTS, serving
 from skdcore.study.sentences import listed
@@ -60,6 +60,6 @@ def _left(regime, evidence):
     """What is left of each method that was compared at equal cost; empty without one."""
     frame, _ = at_equal_cost(evidence, regime.epochs, costlier(evidence))
     parts = [f"`{method}` {left(rows)}" for method, rows in frame[frame["n"] > 0].groupby("method", sort=False)]
-    longer = longer_gains(evidence, regime.epochs)
+    longer = longer_gains(evidence, points(evidence, regime.epochs)[0])
     parts += [f"Plain training for longer, over `{BASELINE}`: {longer}"] if parts and longer else []
     return f"At equal cost: {'. '.join(parts)}." if parts else ""

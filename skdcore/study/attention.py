@@ -9,6 +9,7 @@ order (deletion), and the faster it rises when they are added in it (insertion).
 import warnings
 from functools import partial
 
+import pandas
 import torch
 
 from skdcore.data import load
@@ -123,7 +124,7 @@ def shown(drawing):
     values, beside = ({name: of(name) for name in COLUMNS} for of in (drawing.values, partial(of_classifiers, drawing)))
     table = metrics.table(values, COLUMNS, caption, f"tab-fig-8-{drawing.label}", beside)
     notes = [] if any(beside.values()) else ["The AC has no map here, because its weights were not kept."]
-    means = {name: metrics.differences(by_method).set_index("method")["mean"] for name, by_method in values.items()}
+    means = {name: pandas.DataFrame(by_method).mean() for name, by_method in values.items()}
     blind = means["insertion"].index[means["insertion"] <= means["deletion"]]
     if len(blind):
         names = ", ".join(f"`{method}`" for method in blind)

@@ -28,12 +28,12 @@ class EqualCost(Tabs):
             there = of_regime(regime, results)
             missing += [] if there else [regime.id]
             for number, one in enumerate(there):
-                blocks, without = _blocks(regime, one, f"tab-equal-cost-{regime.id}-{number}")
+                title = f"{one.title}, {one.dataset}"
+                self.points[title], c = points(one, regime.epochs)
+                blocks, without = _blocks(regime, one, self.points[title], f"tab-equal-cost-{regime.id}-{number}")
                 if blocks:
                     tabs.setdefault(regime.id, [f"**Regime `{regime.id}`:** {regime.text}."]).extend(blocks)
                 waiting += [none_run(without, f" at equal cost in `{regime.id}`, {one.network}")] if without else []
-                title = f"{one.title}, {one.dataset}"
-                self.points[title], c = points(one, regime.epochs)
                 if number_of := self.points[title]["low"].notna().sum():
                     of = "all differences from vanilla in the figure"
                     said.append(f"- {escaped(title)}: {family(one, of, number_of, c)}")
@@ -103,7 +103,7 @@ def points(evidence, epochs):
     return frame.assign(front=frame["inside"] & (frame["accuracy"] == same) & (frame["accuracy"] > cheaper)), c
 
 
-def _blocks(regime, one, name):
+def _blocks(regime, one, drawn, name):
     """What is shown of a network and, if none of its comparisons ran, how many there are."""
     methods = one.runs.keys() - one.longer
     known = known_costs(one.network, methods)
@@ -113,7 +113,7 @@ def _blocks(regime, one, name):
         return [], len(frame)
     gains = {method: difference(_gain(one, method)) for method in shown["method"].unique()}
     blocks = [
-        _list(shown, gains, longer_gains(one, regime.epochs)),
+        _list(shown, gains, longer_gains(one, drawn)),
         _table(one, shown, gains, known, name),
         *_families(one, shown, c),
     ]
@@ -131,11 +131,10 @@ def _gain(evidence, method):
     return SimpleNamespace(**evidence.judged(evidence.gains[0].get(method), few, method, BASELINE))
 
 
-def longer_gains(evidence, epochs):
-    """What plain training gains from more epochs, in words: the rows of `points` that are vanilla's or ls's."""
-    frame, _ = points(evidence, epochs)
-    level = frame.loc[frame["row"] == BASELINE, "accuracy"].sum()
-    ours = frame[frame["row"].isin(evidence.longer) & frame["inside"]]
+def longer_gains(evidence, drawn):
+    """What plain training gains from more epochs, in words: the longer rows of the model in `drawn`, its `points`."""
+    level = drawn.loc[drawn["row"] == BASELINE, "accuracy"].sum()
+    ours = drawn[drawn["row"].isin(evidence.longer) & drawn["inside"]]
     gained = ours.assign(gain=ours["accuracy"] - level, low=ours["low"] - level, high=ours["high"] - level)
     return "; ".join(f"`{one.row}` {one.gain:+z.2f} ({interval(one)})" for one in gained.itertuples())
 
