@@ -7,6 +7,7 @@ import pandas
 import pytest
 
 from skdcore.study import variance
+from skdcore.study.evidence import everywhere
 from skdcore.study.experiments import experiment
 from skdcore.study.variance import DEFINITIONS, Variance, correlations, finding, pearson
 
@@ -29,13 +30,15 @@ def test_too_few_points_or_a_constant_have_no_r(changed):
 
 def test_each_run_has_its_own_r(ran):
     page = Variance(ran("tenth", vanilla=[31.0, 32.0], drg=[33.0], kd=[34.0]))
-    assert page.found[["method", "seed"]].values.tolist() == [["vanilla", 0], ["vanilla", 1], ["drg", 0]]
-    assert page.found["logits, mean of variances"].tolist() == pytest.approx([-1] * 3)
-    assert page.found["probabilities, mean of variances"].tolist() == pytest.approx([1] * 3)
+    rows = [["vanilla", 0], ["vanilla", 1], ["drg", 0], ["kd", 0]]
+    assert page.found[["method", "seed"]].values.tolist() == rows, "also of methods that Table I lacks"
+    assert page.found["logits, mean of variances"].tolist() == pytest.approx([-1] * 4)
+    assert page.found["probabilities, mean of variances"].tolist() == pytest.approx([1] * 4)
     assert list(page.runs) == ["tenth, resnet10_w16 on cifar100(n=50)"] and list(page.tabs) == ["tenth"]
     (table,) = page.tabs["tenth"]
     assert table.frame.iloc[0].tolist()[:3] == ["`vanilla`", "2", "-1.00 (-1.00 to -1.00)"]
     assert table.frame.iloc[1].tolist()[:3] == ["`drg`", "1", "-1.00"]
+    assert table.links["n"][1] == "runs/cifar100%28n%3D50%29/resnet10_w16/drg/e120-bf16.html"
     assert page.after == "Not yet run: `paper`, `tenth-wide`, `fifth`, `full`, `caltech`, `cub`, `dogs`, `miniature`."
 
 
@@ -55,7 +58,7 @@ def test_every_regime_with_a_run_of_vanilla_is_shown_the_miniature_and_other_ima
 
 def found(*rows, method="vanilla"):
     frame = pandas.DataFrame([dict(zip(DEFINITIONS, row, strict=True)) for row in rows], columns=[*DEFINITIONS])
-    return frame.assign(method=method, seed=range(len(rows)), where="tenth, x on y")
+    return frame.assign(method=method, trained=method, seed=range(len(rows)), where="tenth, x on y")
 
 
 @pytest.mark.parametrize(
@@ -93,8 +96,22 @@ def test_where_signs_differ_each_definition_has_its_count():
 
 def test_other_methods_are_counted_after_plain_training():
     both = pandas.concat([found([0.9] * 4), found([-0.2, 0.1, 0.1, 0.1], [0.3] * 4, method="ls")], ignore_index=True)
-    text = "Over all methods on photographs, r is negative by some definition in 1 of 3 runs; the lowest is -0.20."
+    text = "r is negative by some definition in 1 of the 2 runs of other methods on photographs. The lowest of all is "
+    text += "-0.20: `ls`, seed 0, in tenth, x on y."
     assert finding(both).endswith(text) and finding(both).startswith("**Not the paper")
+
+
+def test_longer_runs_of_vanilla_are_plain_training_too(ran):
+    longer = {"vanilla, 235 epochs": next(iter(Variance(ran("tenth", vanilla=[31.0])).runs.values()))}
+    found = correlations({name: dict(enumerate(records)) for name, records in longer.items()}).assign(where="tenth, x")
+    assert found[["method", "trained"]].values.tolist() == [["vanilla, 235 epochs", "vanilla"]]
+    assert "Pearson's r in plain training is -1.00 to +1.00" in finding(found) and "other methods" not in finding(found)
+
+
+def test_every_committed_run_on_photographs_is_counted():
+    there = [one for evidence in everywhere().values() for one in evidence]
+    runs = [record for one in there if "vanilla" in one.runs for by in one.runs.values() for record in by.values()]
+    assert len(Variance().found) == len(runs)
 
 
 def test_pictures_say_in_words_what_they_show(ran):

@@ -8,10 +8,10 @@ from math import nan
 
 import pandas
 
-from skdcore.study import figures
+from skdcore.study import figures, links
 from skdcore.study.display import Picture, Table, Tabs
 from skdcore.study.evidence import of_regime
-from skdcore.study.experiments import BASELINE, MINIATURE, RESULTS, experiment, nearest_first
+from skdcore.study.experiments import BASELINE, MINIATURE, RESULTS, nearest_first
 from skdcore.study.sentences import not_run
 
 # {definition: (the curve of a record, the power of it)}.  A factor, such as the root of K, changes no correlation.
@@ -23,11 +23,11 @@ DEFINITIONS = {
 }
 DRAWN = {"test": "accuracy", "var_logits": "variance of ranked logits", "var_probs": "of ranked probabilities"}
 LEAST = 3  # points of a curve: two always lie on a line
-COLUMNS = ["where", "method", "seed", *DEFINITIONS]
+COLUMNS = ["where", "method", "trained", "seed", *DEFINITIONS]
 
 
 class Variance(Tabs):
-    """The correlations of each regime under tabs; `runs` are {where: records of vanilla}.
+    """The correlations of each regime under tabs; `runs` are {where: records of vanilla, trained as long as the others}.
 
     `found` has a row for each run except the miniature's: its characters decide nothing about photographs.
     """
@@ -39,9 +39,9 @@ class Variance(Tabs):
             missing += [] if there else [regime.id]
             for one in there:
                 where = f"{regime.id}, {one.network} on {one.dataset}"
-                frame = correlations({method: one.runs.get(method, {}) for method in experiment("table_1").rows})
+                frame = correlations(one.runs)
                 name = f"tab-fig-3-{regime.id}-{len(tabs.get(regime.id, []))}"
-                tabs.setdefault(regime.id, []).append(_table(frame, where, name))
+                tabs.setdefault(regime.id, []).append(_table(frame, where, name, one.runs))
                 self.runs[where] = list(one.runs[BASELINE].values())
                 if regime.id != MINIATURE:
                     found.append(frame.assign(where=where))
@@ -50,13 +50,17 @@ class Variance(Tabs):
 
 
 def correlations(runs):
-    """A row for each run of {method: {seed: record}}: Pearson's r of variance and accuracy by each definition."""
+    """A row for each run of {row: {seed: record}}: Pearson's r of variance and accuracy by each definition.
+
+    `method` is the name of the row, and `trained` the method alone: "vanilla" also where vanilla was trained for longer.
+    """
     rows = [
-        {"method": method, "seed": seed} | {name: pearson(record["curve"], *how) for name, how in DEFINITIONS.items()}
-        for method, by_seed in runs.items()
+        {"method": name, "trained": record["run"]["method"], "seed": seed}
+        | {definition: pearson(record["curve"], *how) for definition, how in DEFINITIONS.items()}
+        for name, by_seed in runs.items()
         for seed, record in by_seed.items()
     ]
-    return pandas.DataFrame(rows, columns=["method", "seed", *DEFINITIONS])
+    return pandas.DataFrame(rows, columns=COLUMNS[1:])
 
 
 def pearson(curve, key, power):
@@ -74,7 +78,7 @@ def pearson(curve, key, power):
 
 def finding(found):
     """What the correlations say of the paper's sign, from the rows of vanilla and then of all methods."""
-    r = found.loc[found["method"] == BASELINE, [*DEFINITIONS]].dropna()
+    r = found.loc[found["trained"] == BASELINE, [*DEFINITIONS]].dropna()
     if r.empty:
         return f"**Not known yet.** No run of `{BASELINE}` on photographs has {LEAST} scored epochs."
     span, negative = f"{r.min(axis=None):+z.2f} to {r.max(axis=None):+z.2f}", r < 0
@@ -90,13 +94,21 @@ def finding(found):
         counts = ", ".join(f"{name} {count}" for name, count in negative.sum().items())
         text = f"**The sign is not the same everywhere.** Pearson's r in plain training is {span}. How many of the "
         text += f"{len(r)} runs have the negative sign of the paper, by definition: {counts}."
-    every = found[[*DEFINITIONS]].dropna()
-    if len(every) > len(r):
-        text += (
-            f" Over all methods on photographs, r is negative by some definition in {(every < 0).any(axis=1).sum()} of "
-            f"{len(every)} runs; the lowest is {every.min(axis=None):+z.2f}."
-        )
-    return text
+    return f"{text}{_beyond(found)}"
+
+
+def _beyond(found):
+    """The same of all methods, as a sentence; empty if vanilla alone ran."""
+    every = found.dropna()
+    if set(every["trained"]) == {BASELINE}:
+        return ""
+    least, others = every[[*DEFINITIONS]].min(axis=1), every["trained"] != BASELINE
+    lowest = every.loc[least.idxmin()]
+    return (
+        f" r is negative by some definition in {(least[others] < 0).sum()} of the {others.sum()} runs of other methods "
+        f"on photographs. The lowest of all is {least.min():+z.2f}: `{lowest['method']}`, seed {lowest['seed']}, in "
+        f"{lowest['where']}."
+    )
 
 
 def curves(runs):
@@ -118,7 +130,7 @@ def curves(runs):
 
 def coefficients(found):
     """The picture of Pearson's r in the runs of vanilla, by definition; None without a run."""
-    rows = found[found["method"] == BASELINE]
+    rows = found[found["trained"] == BASELINE]
     if rows.empty:
         return None
     known = {name: values for name in DEFINITIONS if len(values := rows[name].dropna())}
@@ -128,13 +140,14 @@ def coefficients(found):
     return Picture(figures.correlations(rows, DEFINITIONS), caption, alt, "fig-3-coefficients")
 
 
-def _table(frame, where, name):
+def _table(frame, where, name, runs):
     rows = []
-    for method, runs in frame.groupby("method", sort=False):
-        row = {"method": f"`{method}`", "n": str(len(runs))}
-        rows.append(row | {words: _span(runs[words].dropna()) for words in DEFINITIONS})
+    for method, own in frame.groupby("method", sort=False):
+        row = {"method": f"`{method}`", "n": str(len(own))}
+        rows.append(row | {words: _span(own[words].dropna()) for words in DEFINITIONS})
     caption = f"Pearson's r of the variance of ranked outputs and the test accuracy, regime {where}: the mean over n "
-    return Table(pandas.DataFrame(rows), f"{caption}runs, and the lowest and the highest.", name)
+    to_runs = {"n": links.to_runs(runs, frame["method"].unique())}
+    return Table(pandas.DataFrame(rows), f"{caption}runs, and the lowest and the highest.", name, to_runs)
 
 
 def _span(r):
