@@ -60,6 +60,7 @@ def ran(monkeypatch):
     """Notebooks are not run; gives the names of those that would have been."""
     ran = []
     monkeypatch.setattr(Page, "make", lambda page: ran.append(page.name))
+    monkeypatch.setattr(Page, "stamp", lambda page: None)
     return ran
 
 
@@ -171,6 +172,22 @@ def test_the_measurement_is_made_first_and_then_the_drawings(root, tmp_path, ran
     assert ran[:2] == ["side_by_side", "fig_9"] and sorted(ran[2:]) == ["a", "index", "one", "z"]
 
 
+def test_what_earlier_pages_leave_is_seen_by_later_ones_and_outdates_no_page(root, tmp_path, monkeypatch, capsys):
+    """Nor do the claims, which are written when all records are there."""
+    leave = "import pathlib\nfile = pathlib.Path(results, '{0}.npz')\nfile.exists() or file.write_text('{0}')\n{1}"
+    for name in ("fig_5", "side_by_side", "fig_8"):
+        write_notebook(root, name, leave.format(name, SHOW), parameters='results: str = "results"')
+    monkeypatch.setattr(
+        assessment, "write", lambda folder: write(folder / "claims.json", str(sorted(os.listdir(folder))))
+    )
+    assert make(tmp_path, results=root / "results", root=root) == []
+    assert (root / "results/claims.json").read_text() == "['fig_5.npz', 'fig_8.npz', 'glyphs', 'side_by_side.npz']"
+    capsys.readouterr()
+    (root / "results/claims.json").write_text("")
+    assert make(tmp_path, results=root / "results", root=root) == []
+    assert {line.split()[1] for line in capsys.readouterr().out.splitlines()} == {"unchanged"}
+
+
 def test_the_measurement_has_all_threads_and_notebooks_side_by_side_one_each(root, tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     for name in ("one", "side_by_side"):
@@ -204,13 +221,15 @@ def test_all_that_outdated_pages_show_is_trained_in_one_sweep_before_the_first_i
         given = (
             'dataset: str = "glyphs"\nmodels: list[str] = ["resnet10_w16"]\nepochs: int = 2\nprecision: str = "fp32"'
         )
-        given += f'\nseeds: list[int] = {seeds}\nresults: str = "_build/results"'
+        given += f'\nseeds: list[int] = {seeds}\nresults: str = "_build/results"\nroot: str = "/lab/data"'
+        given += "\nscheduler: None = None"
         write_notebook(root, name, parameters=given)
     swept = []
-    monkeypatch.setattr(pages, "sweep", lambda runs, results: swept.append((list(ran), runs, results)))
+    monkeypatch.setattr(pages, "sweep", lambda runs, **how: swept.append((list(ran), runs, how)))
     make(tmp_path, root=root)
-    ((before, runs, results),) = swept
-    assert before == [] and results == root / "_build/results"
+    ((before, runs, how),) = swept
+    assert before == []
+    assert how == {"results": root / "_build/results", "root": "/lab/data", "scheduler": None}
     assert {(run.method, run.seed) for run in runs} >= {("dsr", 1), ("drg(k=1)+dsr", 0)}
     assert {(run.dataset, run.model, run.epochs, run.precision) for run in runs} == {
         ("glyphs", "resnet10_w16", 2, "fp32")
@@ -220,14 +239,15 @@ def test_all_that_outdated_pages_show_is_trained_in_one_sweep_before_the_first_i
     assert len(swept) == 1, "current pages need no training"
 
 
-@pytest.mark.parametrize("error", [ValueError, Broken])
+@pytest.mark.parametrize("error", [ValueError, Broken, FileNotFoundError])
 def test_a_run_that_cannot_be_trained_leaves_the_other_pages_to_be_made(
     root, tmp_path, ran, monkeypatch, capsys, error
 ):
     given = 'dataset: str = "glyphs"\nmodels: list[str] = ["resnet10_w16"]\nepochs: int = 2\nprecision: str = "fp32"'
-    write_notebook(root, "table_1", parameters=f'{given}\nseeds: list[int] = [0]\nresults: str = "_build/results"')
+    given += '\nseeds: list[int] = [0]\nresults: str = "_build/results"\nroot: None = None\nscheduler: None = None'
+    write_notebook(root, "table_1", parameters=given)
 
-    def sweep(runs, results):
+    def sweep(runs, **how):
         raise error("the disk is full")
 
     monkeypatch.setattr(pages, "sweep", sweep)

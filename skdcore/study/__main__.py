@@ -43,7 +43,7 @@ def parser():
 def pages_command(chosen):
     """Run the notebooks in notebooks/ and write each, with its outputs, as a page of the book in FOLDER.
 
-    What the pages show and has no record yet is trained first.  With --results, all claims and
+    What the tables show and has no record yet is trained first.  With --results, all claims and
     their verdicts are written to claims.json in that folder.  A page carries a fingerprint of
     what it was made from: its notebook and parameters, the code, study.yml, and the records.
     While these are the same, the notebook is not run again; delete a page to have it made anew.

@@ -12,14 +12,13 @@ import pandas
 
 from skdcore.records import TEXT, atomically
 from skdcore.study.claims import ACCURACY, claims, judge
-from skdcore.study.contents import fingerprint, hashes
+from skdcore.study.contents import CLAIMS, fingerprint, hashes
 from skdcore.study.evidence import everywhere
 from skdcore.study.experiments import RESULTS, ROOT, deciding
 from skdcore.study.measured import measured
 from skdcore.study.sentences import basis
 
 DIGITS = 6
-NAME = "claims.json"
 _OR_NULL = {"type": ["number", "null"]}
 
 
@@ -70,7 +69,7 @@ def assess(results=RESULTS):
 
 def write(results):
     """Writes the structure to <results>/claims.json, over an older one, and returns the file."""
-    file = Path(results, NAME)
+    file = Path(results, CLAIMS)
     atomically(file, json.dumps(assess(results), indent=1, allow_nan=False).encode() + b"\n")
     return file
 
@@ -80,7 +79,7 @@ def read(results=RESULTS):
 
     Raises ValueError for a file of another form.
     """
-    file = Path(results, NAME)
+    file = Path(results, CLAIMS)
     try:
         found = FORM(json.loads(file.read_text()))
     except FileNotFoundError:

@@ -67,8 +67,15 @@ class Page:
             done = papermill.execute_notebook(self.template, None, self.given, cwd=self.root, **how)
         done.cells[:0] = install.cells(self.root)  # not run here
         self._strip(done)
-        done.metadata["skdcore"] = {"fingerprint": self.fingerprint()}  # after the run: it may have left records
-        atomically(self.file, nbformat.writes(done).encode() + b"\n")
+        self._write(done)
+
+    def stamp(self):
+        """Marks the page as made from what is there now."""
+        self._write(nbformat.read(self.file, as_version=4))
+
+    def _write(self, page):
+        page.metadata["skdcore"] = {"fingerprint": self.fingerprint()}  # after the run: it may have left records
+        atomically(self.file, nbformat.writes(page).encode() + b"\n")
 
     def _strip(self, notebook):
         """Removes what differs between two runs of equal results: times, versions, addresses and absolute paths."""
@@ -107,28 +114,37 @@ def _parameters(cells):
 def make(folder, results=None, only=None, root=ROOT):
     """Makes the pages of the book in `folder`, all or `only` some, and returns the names of those that failed.
 
-    The claims and their verdicts are written beside the records in `results`, where that is given.  Then everything
-    that outdated pages show is trained, in one sweep.  A notebook that fails is reported on stderr;
-    its old page stays, and the others are still made.
+    The runs of tables that outdated pages show are trained first, in one sweep.  Once all pages that may leave records
+    are made, the claims and their verdicts are written beside the records in `results`, where that is given.
+    A notebook that fails is reported on stderr; its old page stays, and the others are still made.
     """
     names = {file.stem for file in (root / "notebooks").glob("*.ipynb")}
     for name in only or []:
         if name not in names:
             raise unknown("notebook", name, names)
-    if results:
-        assessment.write(results)
-    results, folder = results and os.path.relpath(results, root), Path(folder).resolve()
-    pages = [Page(name, folder, results, root) for name in sorted(only or names)]
+    results, folder = results and Path(results).resolve(), Path(folder).resolve()
+    given = results and os.path.relpath(results, root)
+    pages = [Page(name, folder, given, root) for name in sorted(only or names)]
+    first, drawn = ([page for page in pages if page.name in some] for some in (TIMED, DRAWN))
     if outdated := [page for page in pages if not page.is_current()]:
         kernels.prepare()  # before a sweep starts that process with fewer imports
         _train(outdated)
-    failed = [page.name for page in pages if page.name in TIMED and not _report(page)]
+    failed = _made(first, map)
     # One thread each, so kernels side by side need not wait.  Papermill changes the folder of all threads, and back.
     with chdir(root), environment(ONE_THREAD), ThreadPoolExecutor(AT_ONCE) as pool:
-        for stage in (DRAWN, names - TIMED - DRAWN):
-            chosen = [page for page in pages if page.name in stage]
-            failed += [page.name for page, good in zip(chosen, pool.map(_report, chosen), strict=True) if not good]
+        failed += _made(drawn, pool.map)
+        if results:
+            assessment.write(results)
+        for page in first + drawn:  # what the later of them left outdates none of the earlier
+            if page.name not in failed:
+                page.stamp()
+        failed += _made([page for page in pages if page not in first + drawn], pool.map)
     return failed
+
+
+def _made(pages, map_):
+    """Makes pages and returns the names of those that failed."""
+    return [page.name for page, good in zip(pages, map_(_report, pages), strict=True) if not good]
 
 
 def _train(pages):
@@ -138,11 +154,16 @@ def _train(pages):
         if page.name in every:
             given = page.parameters
             asked = {key: given[key] for key in ("dataset", "models", "seeds", "epochs", "precision")}
-            runs.setdefault(page.root / given["results"], []).extend(every[page.name].runs(**asked))
-    for results, missing in runs.items():
+            how = page.root / given["results"], given["root"], given["scheduler"]
+            runs.setdefault(how, []).extend(every[page.name].runs(**asked))
+    for (results, root, scheduler), missing in runs.items():
         try:
-            sweep(missing, results=results)
-        except (ValueError, Broken) as error:  # the notebook that shows this run will fail, the others need not
+            sweep(missing, results=results, root=root, scheduler=scheduler)
+        except (
+            ValueError,
+            OSError,
+            Broken,
+        ) as error:  # the notebook that shows this run will fail, the others need not
             print(error, file=sys.stderr)
 
 

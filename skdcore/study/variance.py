@@ -27,7 +27,7 @@ COLUMNS = ["where", "method", "trained", "seed", *DEFINITIONS]
 
 
 class Variance(Tabs):
-    """The correlations of each regime under tabs; `runs` are {where: records of vanilla, trained as long as the others}.
+    """The correlations of each regime under tabs; `runs` {where: records of vanilla, none of a longer run}.
 
     `found` has a row for each run except the miniature's: its characters decide nothing about photographs.
     """
@@ -52,7 +52,7 @@ class Variance(Tabs):
 def correlations(runs):
     """A row for each run of {row: {seed: record}}: Pearson's r of variance and accuracy by each definition.
 
-    `method` is the name of the row, and `trained` the method alone: "vanilla" also where vanilla was trained for longer.
+    `method` is the name of the row, `trained` the method alone: "vanilla" also where vanilla was trained for longer.
     """
     rows = [
         {"method": name, "trained": record["run"]["method"], "seed": seed}
