@@ -18,7 +18,8 @@ OTHERS = {"vanilla": VANILLA, "ls": [77.1, 77.3, 77.4], "byot": [77.3, 77.0, 77.
         (
             {"drg": GAIN, "dlb": [80.0, 80.2, 80.4]},
             "`dlb` is better by 3.00 points (+2.55 to +3.45) at 1.96 times the training time; "
-            "`drg` is better by 2.00 points (+1.55 to +2.45) at 1.21 times the training time.",
+            "`drg` is better by 2.00 points (+1.55 to +2.45) at 1.21 times the training time. "
+            "Of unequal spread, so without a verdict: `byot`.",
         ),
         (
             {"drg": GAIN, "dsr": LOSS},

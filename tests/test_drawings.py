@@ -256,11 +256,11 @@ def test_differences_are_those_of_the_linear_model():
     values = {"vanilla": {0: 1.0, 1: 2.0, 2: 3.5}, "drg": {0: 1.5, 1: 2.4, 2: 4.0}, "dsr": {0: 9.0, 1: 9.0}}
     frame = metrics.differences(values).set_index("method")
     found, _ = intervals(fit(values), {"drg": over("drg", ["vanilla"])})
-    assert frame.loc["drg", ["difference", "low", "high"]].tolist() == list(found["drg"])
-    assert frame.loc["dsr", "difference"] == 9 - 1.5 and np.isnan(frame.loc["dsr", "low"])
-    assert np.isnan(frame.loc["vanilla", "difference"])
-    assert metrics.judge(metrics.of_method(values, "drg")) == "higher"
-    assert metrics.judge(metrics.of_method(values, "dsr")) == "n < 3"
+    assert frame.loc["drg", ["gain", "low", "high"]].tolist() == list(found["drg"])
+    assert frame.loc["dsr", "gain"] == 9 - 1.5 and np.isnan(frame.loc["dsr", "low"])
+    assert np.isnan(frame.loc["vanilla", "gain"])
+    assert metrics.of_method(values, "drg").verdict == "higher"
+    assert metrics.of_method(values, "dsr").verdict == "n < 3"
     assert metrics.of_method(values, "vanilla") is metrics.of_method(values, "byot") is None
 
 

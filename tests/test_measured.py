@@ -161,6 +161,19 @@ def test_the_fitted_temperature_gives_the_verdict_on_overconfidence(ran, shift, 
     assert dsr["estimate"] == pytest.approx(shift + 0.001) and dsr["verdict"] == f"{expected} in tenth"
 
 
+def test_a_metric_whose_spread_stands_out_has_no_verdict(ran):
+    methods = ["vanilla", "ls", "byot", "cs_kd", "ps_kd", "dlb", "zf_ls", "tf_kd", "drg"]
+
+    def change(record, method, seed):
+        at = methods.index(method) if method in methods else 9
+        record["final"]["temperature"] = 1 + math.sin(9 * at + 5 * seed) / 500 if at < 9 else 1.5 + [0, 0.4, 0.2][seed]
+
+    results = changed(ran("tenth", **{name: [31.0, 31.5, 31.2] for name in (*methods, "dsr")}), change)
+    found = {row["what"].split("`")[1]: row for row in rows("confidence", results) if row["n"]}
+    assert found["dsr"]["low"] > 0 and found["dsr"]["verdict"] == "unequal spread"
+    assert found["drg"]["verdict"] != "unequal spread"
+
+
 def test_few_seeds_have_a_difference_and_no_verdict(ran):
     _, results = calibrated(ran, seeds=2)
     (drg,) = (row for row in rows("calibration", results) if row["n"] and row["what"].startswith("ECE of `drg`"))

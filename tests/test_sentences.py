@@ -120,7 +120,10 @@ def test_a_row_whose_spread_stands_out_has_a_warning_and_no_verdict(ran):
     verdicts = {str(row.comparison): row.verdict for row in judged.itertuples() if row.n}
     assert verdicts["`dsr` over `vanilla`"] == verdicts["`dsr` over `ls`"] == "unequal spread"
     assert verdicts["`drg` over `vanilla`"] != "unequal spread"
-    assert "`dsr` is better" not in advice(experiment("table_1"), results)
+    told = advice(experiment("table_1"), results)
+    assert "`dsr` is better" not in told and "Of unequal spread, so without a verdict: `dsr`." in told
+    ruled_out = math.ceil(10 * max(gain.high for method, gain in one.gains[0].items() if method != "dsr")) / 10
+    assert f"a gain of more than {ruled_out:.1f} points is ruled out for all of them" in told
     assert f"**Unequal spread:** `dsr` has a residual sd of {one.model.sds['dsr']:.2f} points" in sentences.basis(one)
 
 

@@ -65,12 +65,13 @@ def test_the_papers_gains_have_no_gap_until_its_vanilla_has_been_run(ran, fitted
     assert printed["gap"].isna().sum() == 4 * 4
 
 
-def row(regime, gap, low, high, method="drg"):
-    return {"regime": regime, "gap": gap, "method": method, "low": low, "high": high}
+def row(regime, gap, low, high, method="drg", verdict="better"):
+    return {"regime": regime, "gap": gap, "method": method, "low": low, "high": high, "verdict": verdict}
 
 
 def test_a_prediction_is_what_the_intervals_of_the_two_enclosing_regimes_span():
     rows = [row("far", 60, 5, 6), row("above", 30, -0.5, 0.4), row("below", 20, 0.1, 2), row("zero", 1, -9, -8)]
+    rows.append(row("unequal", 23, 50, 60, verdict="unequal spread"))
     found = pandas.DataFrame([*rows, row("paper", 22, 10, 11), row("above", 25, None, None)])
     (drg, *others) = when.predictions(TABLE_1, found).to_dict("records")
     assert (drg["regimes"], drg["low"], drg["high"], drg["lacking"]) == ("below and above", -0.5, 2, [])
@@ -83,6 +84,7 @@ def test_a_prediction_is_what_the_intervals_of_the_two_enclosing_regimes_span():
 def test_a_trend_is_shown_where_the_interval_of_the_change_leaves_out_zero():
     rows = [row("far", 60, 5, 6), row("near", 1, -9, -8), row("middle", 9, 0, 9), row("none", 99, None, None)]
     rows += [row("near", 1, 0, 2, "ls"), row("far", 60, 1, 3, "ls"), row("far", 60, 1, 3, "dlb")]
+    rows.append(row("unequal", 0, 50, 60, verdict="unequal spread"))
     rows = [one | {"gain": ((one["low"] or 0) + (one["high"] or 0)) / 2, "se": 0.4, "df": 10} for one in rows]
     found = pandas.DataFrame(rows)
     half = stats.t.isf(0.05 / 2 / 2, 20) * math.sqrt(2 * 0.4**2)  # two methods; equal errors: the dfs add

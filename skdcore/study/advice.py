@@ -40,20 +40,22 @@ def _best(evidence):
     relied = {method: gain for method, gain in gains.items() if not evidence.unequal & {method, BASELINE}}
     worse = ", ".join(f"`{method}` ({gain.estimate:+z.2f})" for method, gain in relied.items() if gain.high < 0)
     worse = worse and f" Worse: {worse}."
+    unequal = ", ".join(f"`{method}`" for method in gains.keys() - relied.keys())
+    unequal = unequal and f" Of unequal spread, so without a verdict: {unequal}."
     better = {method: gain for method, gain in relied.items() if gain.low > 0}
     if not better:
-        tried = ", ".join(f"`{method}`" for method in gains)
-        most = ceil(10 * max(gain.high for gain in gains.values())) / 10
+        tried = ", ".join(f"`{method}`" for method in relied)
+        most = ceil(10 * max(gain.high for gain in relied.values())) / 10
         return (
             f"no method that was tried ({tried}) is shown to do better at equal epochs, and a gain of more than "
-            f"{most:.1f} points is ruled out for all of them.{worse}"
+            f"{most:.1f} points is ruled out for all of them.{worse}{unequal}"
         )
     parts = []
     for method, gain in better.items():
         parts.append(f"`{method}` is better by {gain.estimate:.2f} points ({interval(gain)})")
         with suppress(ValueError):  # a cost that is not known
             parts[-1] += f" at {cost(evidence.network, method):.2f} times the training time"
-    return f"{'; '.join(parts)}.{worse}"
+    return f"{'; '.join(parts)}.{worse}{unequal}"
 
 
 def _left(regime, evidence):

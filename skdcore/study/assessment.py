@@ -109,7 +109,7 @@ def _comparison(regime, row):
     return _row(**where, what=str(one), printed=row.printed, verdict=row.verdict, **numbers)
 
 
-def _row(verdict, what, regime=None, place="", network="", n=0, **numbers):
+def _row(verdict, what, regime=None, place="", network="", n=0, unequal=False, **numbers):
     """A verdict in the form of the schema."""
     known = {key: numbers.get(key) for key in ("estimate", "low", "high", "baseline", "printed")}
     known = {key: None if pandas.isna(value) else round(float(value), DIGITS) for key, value in known.items()}

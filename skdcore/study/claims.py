@@ -14,8 +14,8 @@ import pandas
 from skdcore.methods import canonical
 from skdcore.models import MODELS
 from skdcore.study.definition import at, known, study
-from skdcore.study.evidence import UNEQUAL, judged
 from skdcore.study.experiments import BASELINE, MISSING, PAPER, Experiment, experiments
+from skdcore.study.rows import UNEQUAL, Rows
 from skdcore.study.statistics import BETTER, UNDECIDED, WORSE, Interval, against_the_best, over, pairs
 
 ACCURACY = "accuracy"  # the kind of a claim that has comparisons
@@ -176,10 +176,11 @@ def judge(regime, evidence):
             intervals, *family = _intervals([one for _, one in pairs_], found)
             families.append((found, *family))
         for claim, one in pairs_:
-            few = one.pairs(found.accuracies if found else {})
+            rows_ = found or Rows({})
+            few = one.pairs(rows_.values)
             row = {"claim": claim.id, "asked": bool(claim.asks), "comparison": one, "n": few.n}
             row |= {"network": pair[1], "printed": one.printed(pair[1])}
-            row |= found.judged(intervals.get(str(one)), few, one.better, *one.rivals) if found else judged(None, few)
+            row |= rows_.judged(intervals.get(str(one)), few, one.better, *one.rivals)
             rows.append(row | {"verdict": _verdict(claim, regime, row)})
     return pandas.DataFrame(rows), families
 
@@ -189,8 +190,7 @@ def _intervals(comparisons, evidence):
 
     One gain has one interval: that of a gain over vanilla is its table's.
     """
-    estimates = evidence.model.estimates if evidence.model else {}
-    inside = [one for one in comparisons if estimates.keys() >= {one.better, *one.rivals}]
+    inside = [one for one in comparisons if evidence.have(one.better, *one.rivals)]
     family = {(str(one), i): it for one in inside if not one.is_gain for i, it in enumerate(one.contrasts)}
     found, c = evidence.intervals(family)
     gains, known = evidence.gains[0], {}

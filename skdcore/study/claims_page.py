@@ -4,10 +4,10 @@ import pandas
 
 from skdcore.study.claims import ACCURACY, answers, within
 from skdcore.study.display import Table, Tabs
-from skdcore.study.evidence import FEW, UNEQUAL
 from skdcore.study.experiments import MISSING, PAPER, deciding
 from skdcore.study.links import to_claim
 from skdcore.study.measured import KINDS, OPEN
+from skdcore.study.rows import FEW, UNEQUAL
 from skdcore.study.sentences import PERCENT, not_run
 from skdcore.study.statistics import NO_GAIN, UNDECIDED
 from skdcore.study.tables import interval

@@ -58,8 +58,7 @@ def finding(drawing):
     rows = {metric: metrics.of_method(drawing.values(metric), "drg+dsr") for metric in SAID}
     if None in rows.values():
         return "DRG+DSR did not run beside vanilla."
-    verdicts = {metric: metrics.judge(row) for metric, row in rows.items()}
-    parts = [f"{words} {metrics.difference(rows[metric])}, {verdicts[metric]}" for metric, words in SAID.items()]
+    parts = [f"{words} {metrics.difference(rows[metric])}, {rows[metric].verdict}" for metric, words in SAID.items()]
     return f"**DRG+DSR minus plain training:** {'; '.join(parts)}."
 
 

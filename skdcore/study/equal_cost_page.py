@@ -1,6 +1,6 @@
 """The page "At equal cost": what is left of a costlier method's gain once plain training may cost as much."""
 
-from math import inf
+from math import inf, nan
 from types import SimpleNamespace
 
 import pandas
@@ -9,10 +9,9 @@ from skdcore.study import links
 from skdcore.study.definition import study
 from skdcore.study.display import Table, Tabs, escaped
 from skdcore.study.equal_cost import LONGER, THRESHOLD, bought, row
-from skdcore.study.evidence import judged, of_regime
+from skdcore.study.evidence import of_regime
 from skdcore.study.experiments import BASELINE, MISSING, RESULTS, deciding
 from skdcore.study.sentences import family, none_run, not_run
-from skdcore.study.statistics import over, pairs
 from skdcore.study.tables import difference, interval, made
 
 COLUMNS = "row", "cost", "inside", "accuracy", "low", "high"  # of `points`
@@ -60,18 +59,13 @@ def at_equal_cost(evidence, epochs, methods):
     that of the `n` common seeds.  The gains over vanilla, which stand beside these differences, are in their family.
     Raises ValueError for a method whose cost study.yml lacks.
     """
-    accuracies, rows, contrasts = evidence.accuracies, [], evidence.over_vanilla
-    for method in methods:
-        more = bought(epochs, evidence.network, method)
-        for rival in (row(plain, more, epochs) for plain in LONGER):
-            few = pairs(accuracies.get(method, {}), accuracies.get(rival, {}))
-            rows.append({"method": method, "epochs": more, "rival": rival, "n": few.n, "few": few})
-            if evidence.model and evidence.model.estimates.keys() >= {method, rival}:
-                contrasts[method, rival] = over(method, [rival])
-    known, c = evidence.intervals(contrasts)
-    for one in rows:
-        pair = one["method"], one["rival"]
-        one |= evidence.judged(known.get(pair), one.pop("few"), *pair)
+    epochs_bought = {method: bought(epochs, evidence.network, method) for method in methods}
+    asked = [(one, row(plain, more, epochs)) for one, more in epochs_bought.items() for plain in LONGER]
+    known, c = evidence.differences([(method, BASELINE) for method in evidence.gained] + asked)
+    rows = [
+        {"method": method, "epochs": epochs_bought[method], "rival": rival} | known[method, rival]
+        for method, rival in asked
+    ]
     return pandas.DataFrame(rows, columns=[*COMPARED]), c
 
 
@@ -82,21 +76,22 @@ def points(evidence, epochs):
     and the difference to it.  The differences of all rows of the model are one family, the longer ones too, of that c.
     `inside` the model; on the `front`, where no row of the model that costs as much or less has a higher accuracy.
     """
-    vanilla = evidence.accuracies.get(BASELINE, {})
-    inside = evidence.model.estimates if evidence.model and BASELINE in evidence.model.estimates else {}
-    level = inside.get(BASELINE, pandas.Series(vanilla, dtype=float).mean())
+    vanilla = pandas.Series(evidence.values.get(BASELINE, {}), dtype=float).mean()
+    level = evidence.model.estimates[BASELINE] if evidence.have(BASELINE) else vanilla
     runs = {name: next(iter(by_seed.values()))["run"] for name, by_seed in evidence.runs.items()}
     known = known_costs(evidence.network, {run["method"] for run in runs.values()})
-    few = {name: pairs(evidence.accuracies[name], vanilla) for name in runs}
-    drawn = [name for name, run in runs.items() if few[name].n and run["method"] in known]
-    compared = [name for name in drawn if name in inside and name != BASELINE]
-    gains, c = evidence.intervals({name: over(name, [BASELINE]) for name in compared})
+    drawn = [name for name, run in runs.items() if run["method"] in known]
+    differences, c = evidence.differences([(name, BASELINE) for name in drawn if name != BASELINE])
+    own = {(BASELINE, BASELINE): {"n": len(evidence.values.get(BASELINE, {})), "gain": 0.0, "low": nan, "high": nan}}
     rows = []
-    for name in drawn:
-        gain, low, high = (judged(gains.get(name), few[name])[key] for key in ("gain", "low", "high"))
-        price = known[runs[name]["method"]] * runs[name]["epochs"] / epochs
-        at = {"row": name, "cost": price, "inside": name in inside}
-        rows.append(at | {"accuracy": level + gain, "low": level + low, "high": level + high})
+    for (name, _), one in ((own if BASELINE in drawn else {}) | differences).items():
+        if one["n"]:
+            price = known[runs[name]["method"]] * runs[name]["epochs"] / epochs
+            at = {"row": name, "cost": price, "inside": evidence.have(BASELINE, name)}
+            ends = {
+                key: level + one[column] for key, column in (("accuracy", "gain"), ("low", "low"), ("high", "high"))
+            }
+            rows.append(at | ends)
     frame = pandas.DataFrame(rows, columns=[*COLUMNS]).sort_values("cost", ignore_index=True)
     best = frame["accuracy"].where(frame["inside"], -inf).groupby(frame["cost"]).max()
     same, cheaper = map(frame["cost"].map, (best, best.cummax().shift(fill_value=-inf)))
@@ -111,7 +106,7 @@ def _blocks(regime, one, drawn, name):
     shown = frame[frame["n"] > 0]
     if shown.empty:
         return [], len(frame)
-    gains = {method: difference(_gain(one, method)) for method in shown["method"].unique()}
+    gains = {method: difference(SimpleNamespace(**one.gain(method))) for method in shown["method"].unique()}
     blocks = [
         _list(shown, gains, longer_gains(one, drawn)),
         _table(one, shown, gains, known, name),
@@ -123,12 +118,6 @@ def _blocks(regime, one, drawn, name):
     if without := ", ".join(f"`{method}`" for method in sorted(methods - known.keys())):
         blocks.append(f"`study.yml` has no cost on `{one.network}` of {without}.")
     return blocks, 0
-
-
-def _gain(evidence, method):
-    """The columns of the gain over vanilla at equal epochs."""
-    few = pairs(evidence.accuracies[method], evidence.accuracies.get(BASELINE, {}))
-    return SimpleNamespace(**evidence.judged(evidence.gains[0].get(method), few, method, BASELINE))
 
 
 def longer_gains(evidence, drawn):

@@ -6,11 +6,9 @@ it is shown.
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import nan
 
 import pandas
 
-from skdcore.study import statistics
 from skdcore.study.equal_cost import longer, row
 from skdcore.study.experiments import (
     BASELINE,
@@ -23,17 +21,16 @@ from skdcore.study.experiments import (
     recorded,
     serving,
 )
-from skdcore.study.statistics import MIN_SEEDS, UNDECIDED, bonferroni, fit, over, pairs, verdict
+from skdcore.study.rows import Rows
+from skdcore.study.statistics import bonferroni, over, verdict
 
-FEW = f"n < {MIN_SEEDS}"
-UNEQUAL = "unequal spread"
 FAILED = "failed"
 PROPOSED = ("drg", "dsr", "drg+dsr")  # by the paper
 
 
 @dataclass(eq=False)
-class Evidence:
-    """The finished runs of one network on one data set: `runs` {method: {seed: record}}.
+class Evidence(Rows):
+    """The finished runs of one network on one data set: `runs` {method: {seed: record}}, and the rows of accuracy.
 
     A row that was trained for other than the usual epochs has its epochs in its name, and is in `longer` too.
     `failed`: the methods of which a run failed.  `networks` is how many networks have a model here; the intervals of
@@ -47,50 +44,44 @@ class Evidence:
     longer: set = field(default_factory=set)
     failed: set = field(default_factory=set)
     networks: int = 1
+    word = staticmethod(verdict)
 
     @property
     def title(self):
         """Of a panel or a caption."""
         return f"{self.where}, {self.network}"
 
+    @property
+    def level(self):
+        """That of each network, so that the intervals of all of them hold."""
+        return bonferroni(max(1, self.networks))
+
     @cached_property
-    def accuracies(self):
+    def values(self):
         """{method: {seed: accuracy}}, in percent: of the final epoch, on the whole test split."""
+        return self.finals("accuracy")
+
+    def finals(self, metric):
+        """{method: {seed: a final metric}} of the runs that hold it."""
         return {
-            method: {seed: record["final"]["accuracy"] for seed, record in by_seed.items()}
+            method: {seed: one["final"][metric] for seed, one in by_seed.items() if metric in one["final"]}
             for method, by_seed in self.runs.items()
         }
 
     @cached_property
-    def model(self):
-        """The linear model of its rows, or None."""
-        return fit(self.accuracies)
-
-    def intervals(self, contrasts):
-        """`statistics.intervals` of a family of contrasts, at the level that each network needs."""
-        return statistics.intervals(self.model, contrasts, bonferroni(max(1, self.networks)))
-
-    @property
-    def over_vanilla(self):
-        """The contrast of each row with vanilla, {method: contrast}; empty without a model of vanilla."""
-        rows = self.model.estimates if self.model and BASELINE in self.model.estimates else ()
-        return {method: over(method, [BASELINE]) for method in rows if method not in {BASELINE, *self.longer}}
+    def gained(self):
+        """The methods that have an interval over vanilla: those of the model that ran for the usual epochs."""
+        rows = self.model.estimates if self.have(BASELINE) else ()
+        return [method for method in rows if method not in {BASELINE, *self.longer}]
 
     @cached_property
     def gains(self):
         """The family of all rows against vanilla: {method: Interval}, and its c."""
-        return self.intervals(self.over_vanilla)
+        return self.intervals({method: over(method, [BASELINE]) for method in self.gained})
 
-    @cached_property
-    def unequal(self):
-        """The rows whose spread stands out: what the model says of their intervals is not to be relied on."""
-        return set(statistics.unequal(self.model) if self.model else ())
-
-    def judged(self, interval, few, *methods):
-        """`judged` of a difference between methods; UNEQUAL in place of a verdict that rests on an unequal spread."""
-        found = judged(interval, few)
-        decided = interval and found["verdict"] != UNDECIDED
-        return found | ({"verdict": UNEQUAL} if decided and self.unequal & set(methods) else {})
+    def gain(self, method):
+        """The `difference` of a method from vanilla, in that family."""
+        return self.difference(method, BASELINE, self.gains[0].get(method))
 
     def compare(self, experiment):
         """A row for each method of an experiment: n, mean and sd, the gain over vanilla and its verdict, the paper's.
@@ -100,12 +91,10 @@ class Evidence:
         `paper` is the paper's accuracy on this network, `paper_gain` its gain on `paper_network`: this network or, if
         the paper has another, its first.
         """
-        gains, accuracies = self.gains[0], self.accuracies
         network = self.network if self.network in experiment.models else experiment.models[0]
         rows = []
         for method, printed in experiment.rows.items():
-            ours = pandas.Series(accuracies.get(method, {}), dtype=float)
-            rivals = {} if method == BASELINE else accuracies.get(BASELINE, {})
+            ours = pandas.Series(self.values.get(method, {}), dtype=float)
             values = {"method": method, "n": len(ours), "mean": ours.mean(), "sd": ours.std(), "paper_network": network}
             values |= {"absent": FAILED if method in self.failed else MISSING}
             values |= {"residual": self.model.sds.get(method) if self.model else None}
@@ -113,17 +102,9 @@ class Evidence:
             values |= {
                 "paper_gain": experiment.printed_gain(method, network) if experiment.shows(self.dataset) else None
             }
-            rows.append(values | self.judged(gains.get(method), pairs(dict(ours), rivals), method, BASELINE))
+            own = {"gain": None, "low": None, "high": None, "baseline": None, "verdict": ""}
+            rows.append((own if method == BASELINE else self.gain(method)) | values)
         return pandas.DataFrame(rows).astype(dict.fromkeys(("residual", "paper", "paper_gain"), float))
-
-
-def judged(interval, few):
-    """The columns of a difference: with its `Interval`, or without one the `Pairs` of few seeds."""
-    if interval:
-        gain, low, high = interval
-        return {"gain": gain, "low": low, "high": high, "baseline": nan, "verdict": verdict(low, high)}
-    without = {"gain": few.difference, "low": nan, "high": nan, "baseline": few.baseline}
-    return without | {"verdict": FEW if few.n else ""}
 
 
 def gather(chosen, where, epochs=None):

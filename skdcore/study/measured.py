@@ -3,8 +3,8 @@
 Each takes the claim, the evidence of every regime (`evidence.everywhere`) and the folder of results, and gives a row
 for every measurement that the claim asks for, with these keys:
 `regime`: its id, or None; `place`: where a verdict on it holds, in words, and empty at the paper's own scale;
-`network`; `what` was measured, in words; `n`, how often, or None for a count; `estimate`, with `low` and `high`.
-NaN is what there is no record of.
+`network`; `what` was measured, in words; `n`, how often, or None for a count; `estimate`, with `low` and `high`; and
+`unequal`, if the spread of a row in it stands out.  NaN is what there is no record of.
 """
 
 from itertools import product
@@ -14,13 +14,13 @@ import pandas
 
 from skdcore import bench
 from skdcore.study import attention as attention_of_networks
-from skdcore.study import costs, features, statistics
+from skdcore.study import costs, features
 from skdcore.study.claims import within
 from skdcore.study.drawings import committed
-from skdcore.study.evidence import FEW, judged
 from skdcore.study.experiments import MISSING, RESULTS, deciding, experiment, regime
 from skdcore.study.metrics import direction
-from skdcore.study.statistics import LEVEL, MIN_SEEDS, bonferroni, over, pairs
+from skdcore.study.rows import FEW, UNEQUAL, Rows
+from skdcore.study.statistics import LEVEL, MIN_SEEDS, bonferroni
 from skdcore.study.variance import DEFINITIONS, correlations
 
 UNMEASURED = "not yet measured"
@@ -95,7 +95,7 @@ def probabilities(claim, evidence, results):
     for place, one in _places(evidence):
         for metric, words in metrics.items():
             level = bonferroni(len(metrics) * max(1, one.networks if one else 1))
-            rows += [place | row for row in _differences(claim, words, _values(one, metric) if one else {}, level)]
+            rows += [place | row for row in _differences(claim, words, one.finals(metric) if one else {}, level)]
     return rows
 
 
@@ -122,23 +122,10 @@ def _drawn(claim, figure, metric, evidence, results):
 
 def _differences(claim, words, values, level):
     """A row for each difference that a claim asks for, of {method: {seed: value}}; the intervals are simultaneous."""
-    model, asked = statistics.fit(values), [*product(claim.of, claim.against)]
-    inside = model.estimates.keys() if model else set()
-    family = {(method, rival): over(method, [rival]) for method, rival in asked if {method, rival} <= inside}
-    known, _ = statistics.intervals(model, family, level)
-    for method, rival in asked:
-        few = pairs(values.get(method, {}), values.get(rival, {}))
-        judgement = judged(known.get((method, rival)), few)
-        row = {"what": f"{words} of `{method}` minus that of `{rival}`", "n": few.n, "estimate": judgement["gain"]}
-        yield row | {key: judgement[key] for key in ("low", "high")}
-
-
-def _values(evidence, metric):
-    """{method: {seed: a final metric}} of the runs that hold it."""
-    return {
-        method: {seed: run["final"][metric] for seed, run in by_seed.items() if metric in run["final"]}
-        for method, by_seed in evidence.runs.items()
-    }
+    found, _ = Rows(values, level, direction).differences([*product(claim.of, claim.against)])
+    for (method, rival), one in found.items():
+        row = {"what": f"{words} of `{method}` minus that of `{rival}`", "estimate": one["gain"]}
+        yield row | {key: one[key] for key in ("n", "low", "high")} | {"unequal": one["verdict"] == UNEQUAL}
 
 
 def _places(evidence):
@@ -174,6 +161,8 @@ def _verdict(claim, row):
         return ""
     if pandas.isna(row["low"]):
         return FEW
+    if row.get("unequal"):
+        return UNEQUAL
     if claim.asks:
         return direction(row["low"], row["high"])
     return claim.verdict(row["place"], row["low"], row["high"])

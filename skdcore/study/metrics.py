@@ -7,31 +7,27 @@ from math import isnan, nan
 
 import pandas
 
-from skdcore.study import statistics
 from skdcore.study.display import Table
-from skdcore.study.evidence import FEW
 from skdcore.study.experiments import BASELINE
-from skdcore.study.statistics import LEVEL, MIN_SEEDS, UNDECIDED, fit, over, pairs
+from skdcore.study.rows import FEW, UNEQUAL, Rows
+from skdcore.study.statistics import LEVEL, MIN_SEEDS, UNDECIDED
 
 HIGHER, LOWER = "higher", "lower"
 
 
 def differences(values):
-    """A row for each method of {method: {seed: value}}: n, mean, sd, and the difference from vanilla.
+    """A row for each method of {method: {seed: value}}: n, mean, sd, the difference from vanilla and its verdict.
 
-    The difference has an interval, from `low` to `high`, if both have at least MIN_SEEDS seeds.  All intervals hold
-    simultaneously.
+    The difference, `gain`, has an interval, from `low` to `high`, if both have at least MIN_SEEDS seeds.  All intervals
+    hold simultaneously.
     """
-    model = fit(values)
-    compared = model.estimates if model and BASELINE in model.estimates else ()
-    found, _ = statistics.intervals(model, {one: over(one, [BASELINE]) for one in compared if one != BASELINE})
+    pairs = [(method, BASELINE) for method in values if method != BASELINE]
+    found, _ = Rows(values, word=direction).differences(pairs)
     rows = []
     for method, by_seed in values.items():
         series = pandas.Series(by_seed, dtype=float)
-        row = {"method": method, "n": len(series), "mean": series.mean(), "sd": series.std()}
-        few = pairs(by_seed, values.get(BASELINE, {})).difference if method != BASELINE else nan
-        difference, low, high = found.get(method, (few, nan, nan))
-        rows.append(row | {"difference": difference, "low": low, "high": high})
+        row = found.get((method, BASELINE), {"gain": nan, "low": nan, "high": nan, "verdict": ""})
+        rows.append(row | {"method": method, "n": len(series), "mean": series.mean(), "sd": series.std()})
     return pandas.DataFrame(rows)
 
 
@@ -45,9 +41,7 @@ def table(values, columns, caption, label, beside=None):
         others = differences(beside[metric]) if beside else pandas.DataFrame()
         for row in pandas.concat([differences(values[metric]), others]).itertuples():
             shown = {"metric": words, "method": f"`{row.method}`", "n": f"{row.n}", "mean ± sd": mean(row)}
-            rows.append(
-                shown | {"minus vanilla's": difference(row), "verdict": "" if isnan(row.difference) else judge(row)}
-            )
+            rows.append(shown | {"minus vanilla's": difference(row), "verdict": row.verdict})
             words = ""
     rule = f"Means and standard deviations over n seeds; differences from vanilla with simultaneous {100 * LEVEL:g} % "
     rule += f"intervals, a family for each metric. With fewer than {MIN_SEEDS} seeds there is no interval."
@@ -62,14 +56,9 @@ def mean(row):
 
 def difference(row):
     """The difference of a row, and its interval."""
-    if isnan(row.difference):
+    if isnan(row.gain):
         return ""
-    return f"{row.difference:+z.3f}" + ("" if isnan(row.low) else f" ({row.low:+z.3f} to {row.high:+z.3f})")
-
-
-def judge(row):
-    """A difference in a word: HIGHER or LOWER if its interval leaves out zero, else UNDECIDED; FEW without one."""
-    return FEW if isnan(row.low) else direction(row.low, row.high)
+    return f"{row.gain:+z.3f}" + ("" if isnan(row.low) else f" ({row.low:+z.3f} to {row.high:+z.3f})")
 
 
 def direction(low, high):
@@ -79,7 +68,7 @@ def direction(low, high):
 
 def of_method(values, method):
     """The row of one method among the `differences` of a metric; None if it did not run beside vanilla."""
-    rows = [row for row in differences(values).itertuples() if row.method == method and not isnan(row.difference)]
+    rows = [row for row in differences(values).itertuples() if row.method == method and row.verdict]
     return rows[0] if rows else None
 
 
@@ -92,5 +81,7 @@ def finding(values, method, heads, decides):
     if None in rows.values():
         return f"{method.upper()} did not run beside vanilla."
     numbers = "; ".join(f"{words} {difference(row)}" for words, row in rows.items())
-    head = (heads | {FEW: f"With fewer than {MIN_SEEDS} seeds there is no verdict."})[judge(rows[decides])]
+    heads = heads | {FEW: f"With fewer than {MIN_SEEDS} seeds there is no verdict."}
+    heads |= {UNEQUAL: "The spread of the seeds is unequal, so there is no verdict."}
+    head = heads[rows[decides].verdict]
     return f"**{head}** {method.upper()} minus vanilla: {numbers}."

@@ -14,7 +14,7 @@ import pandas
 from skdcore.study.display import Table, Tabs
 from skdcore.study.evidence import PROPOSED, on
 from skdcore.study.experiments import BASELINE, RESULTS, serving
-from skdcore.study.statistics import LEVEL, MIN_SEEDS, bonferroni, critical
+from skdcore.study.statistics import LEVEL, MIN_SEEDS, critical
 
 DIFFERENCES = 0.2, 0.5, 1, 2  # percentage points
 ENOUGH = 0.8  # the usual power that a study is planned for (Cohen, 1988)
@@ -59,7 +59,7 @@ def estimated(experiment, results=RESULTS):
         for one in on(experiment, regime, results):
             if gains := one.gains[0]:
                 row = {"regime": regime.id, "network": one.network, "s": one.model.s, "df": one.model.df}
-                family = {"rows": len(gains), "level": bonferroni(one.networks)}
+                family = {"rows": len(gains), "level": one.level}
                 rows.append(row | family | {"others": len(one.model.estimates) - 1 - len(gains)})
     return pandas.DataFrame(rows)
 

@@ -2,10 +2,11 @@
 
 import pandas
 
-from skdcore.study.evidence import FEW, PROPOSED, UNEQUAL, nearest, on
+from skdcore.study.evidence import PROPOSED, nearest, on
 from skdcore.study.experiments import BASELINE, MINIATURE, MISSING, RESULTS, serving
 from skdcore.study.experiments import regime as regime_of
-from skdcore.study.statistics import BETTER, LEVEL, MARGIN, MIN_SEEDS, NO_GAIN, UNDECIDED, WORSE, bonferroni
+from skdcore.study.rows import FEW, UNEQUAL
+from skdcore.study.statistics import BETTER, LEVEL, MARGIN, MIN_SEEDS, NO_GAIN, UNDECIDED, WORSE
 from skdcore.study.tables import interval
 
 PERCENT = f"{100 * LEVEL:g} %"
@@ -35,7 +36,8 @@ def rules():
     return (
         f"A difference is *{BETTER}* or *{WORSE}* if its {PERCENT} interval leaves out zero. It shows *{NO_GAIN}* "
         f"points if the interval holds zero but ends below {MARGIN:g} points, and is *{UNDECIDED}* otherwise. A row "
-        f"with fewer than {MIN_SEEDS} seeds has no interval; one of *{UNEQUAL}* has no verdict."
+        f"with fewer than {MIN_SEEDS} seeds has no interval. A difference that involves a row of *{UNEQUAL}* has no "
+        "verdict."
     )
 
 
@@ -74,16 +76,15 @@ def basis(evidence):
     return text + "".join(
         f" **Unequal spread:** `{method}` has a residual sd of {of.sds[method]:.2f} points, more than chance explains "
         f"at the {100 - 100 * LEVEL:.0f} % level. The model takes all rows to be alike in this, so the interval of "
-        "this row is too narrow, the others' too wide; it is given no verdict but undecided. With few seeds the test "
-        "misses most such rows."
+        "this row is too narrow, the others' too wide; its differences have no verdict. With few seeds the test misses "
+        "most such rows."
         for method in sorted(evidence.unequal)
     )
 
 
 def family(evidence, contrasts, number, c):
     """What a family of simultaneous intervals is of, in words and in number, and what made them as wide as they are."""
-    level = 100 * bonferroni(evidence.networks)
-    networks = f" and on all {evidence.networks} networks (Bonferroni: {level:.3g} % on each)"
+    networks = f" and on all {evidence.networks} networks (Bonferroni: {100 * evidence.level:.3g} % on each)"
     return (
         f"The simultaneous {PERCENT} intervals of {contrasts} ({number}){networks * (evidence.networks > 1)} have "
         f"c = {c:.2f}, s = {evidence.model.s:.2f} points and {evidence.model.df} degrees of freedom."

@@ -13,8 +13,9 @@ from skdcore.study.display import Table, Tabs
 from skdcore.study.evidence import on
 from skdcore.study.experiments import BASELINE, PAPER, RESULTS, serving
 from skdcore.study.metrics import HIGHER, LOWER, direction
+from skdcore.study.rows import UNEQUAL
 from skdcore.study.sentences import PERCENT, not_run
-from skdcore.study.statistics import Interval, bonferroni, pairs
+from skdcore.study.statistics import Interval, bonferroni
 from skdcore.study.tables import difference, interval
 
 METHODS = "drg", "dsr", "drg+dsr", "dlb", "ls"  # the paper's, its strongest rival, and the plainest regulariser
@@ -34,14 +35,11 @@ def measured_gains(experiment, results=RESULTS):
         for one in on(experiment, regime, results):
             vanillas, *pages = links.to_runs(one.runs, [BASELINE, *METHODS])
             vanilla = {"regime": regime.id, "network": one.network, "vanillas": vanillas} | gap_of(one)
-            intervals, c = one.gains
             for method, page in zip(METHODS, pages, strict=True):
-                few = pairs(one.accuracies.get(method, {}), one.accuracies.get(BASELINE, {}))
-                if not few.n:
-                    continue
-                row = vanilla | {"method": method, "runs": page, "n": few.n}
-                row |= one.judged(intervals.get(method), few, method, BASELINE)
-                rows.append(row | {"se": (row["high"] - row["low"]) / 2 / c, "df": one.model.df if one.model else nan})
+                if (gain := one.gain(method))["n"]:
+                    row = vanilla | {"method": method, "runs": page} | gain
+                    row |= {"se": (gain["high"] - gain["low"]) / 2 / one.gains[1]}
+                    rows.append(row | {"df": one.model.df if one.model else nan})
     return pandas.DataFrame(rows, columns=COLUMNS)
 
 
@@ -69,12 +67,12 @@ def predictions(experiment, found):
     """A row for each of METHODS: what the regimes say of the paper's scale, before it is run, on TARGET.
 
     There the gap is at most 100 less the accuracy that the paper prints for vanilla.  Of the regimes where the method
-    has an interval, those with the next smaller and the next larger gap enclose it; the prediction, from `low` to
-    `high`, is what their two intervals span.  Without both it is NaN, and the sides that are `lacking` are named.
+    has an interval that can be relied on, those with the next smaller and the next larger gap enclose it; the
+    prediction, from `low` to `high`, is what their two intervals span.  Without both it is NaN, and the sides that are
+    `lacking` are named.
     """
-    limit = 100 - experiment.rows[BASELINE][TARGET]
-    ready = found[(found["regime"] != PAPER) & found["low"].notna() & found["gap"].notna()].sort_values("gap")
-    rows = []
+    limit, rows = 100 - experiment.rows[BASELINE][TARGET], []
+    ready = _ready(found[found["regime"] != PAPER])
     for method in METHODS:
         own = ready[ready["method"] == method]
         below, above = own[own["gap"] <= limit].tail(1), own[own["gap"] > limit].head(1)
@@ -119,7 +117,7 @@ def finding(found):
     The change of a gain has a t interval with Welch and Satterthwaite's degrees of freedom, as the two regimes have a
     model each; those of all methods are simultaneous (Bonferroni).  A trend is shown if it leaves out zero.
     """
-    ready = found[found["low"].notna() & found["gap"].notna()].sort_values("gap")
+    ready = _ready(found)
     own = {method: ready[ready["method"] == method] for method in METHODS}
     pairs_ = {method: (rows.iloc[0], rows.iloc[-1]) for method, rows in own.items() if rows["gap"].nunique() > 1}
     if not pairs_:
@@ -139,6 +137,12 @@ def finding(found):
     rule = "Gains in the regimes with the smallest and the largest gap where a method has an interval, and how far the "
     rule += f"second is above the first, with simultaneous {PERCENT} intervals, in points:"
     return "\n".join([f"**{' '.join(heads) or 'No trend is shown.'}** {rule}", "", *items])
+
+
+def _ready(found):
+    """The gains with a gap and an interval that can be relied on, in the order of the gaps."""
+    relied = found["low"].notna() & found["gap"].notna() & (found["verdict"] != UNEQUAL)
+    return found[relied].sort_values("gap")
 
 
 def _change(first, last, methods):
