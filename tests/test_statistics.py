@@ -371,6 +371,8 @@ def test_a_row_whose_spread_stands_out_is_named_and_no_other():
     assert unequal(fit(accuracies)) == []
     accuracies["m3"][2] += 5
     assert unequal(fit(accuracies)) == ["m3"]
+    exact = {f"m{i}": {seed: i / 7 + seed / 3 for seed in range(3)} for i in range(4)}
+    assert unequal(fit(exact)) == [] and fit(exact).s == 0, "rounding is no spread"
 
 
 def test_a_row_of_equal_spread_is_named_in_at_most_5_percent_of_tables():

@@ -86,7 +86,9 @@ def fit(accuracies):
     design = np.array([[m == name for m in kept] + [b == seed for b in seeds] for name, seed in cells], float)
     inverse = np.linalg.pinv(design, rcond=1e-9)  # without full rank: a constant may move from methods to seeds
     effects = inverse @ y
-    squares = (y - design @ effects) ** 2
+    residuals = y - design @ effects
+    residuals[np.abs(residuals) < 1e-12 * np.abs(y).max()] = 0  # rounding, which has no spread to be unequal
+    squares = residuals**2
     free = 1 - np.einsum("ij,ji->i", design, inverse)  # 1 - leverage
     df = round(free.sum())
     if df == 0:
