@@ -61,5 +61,24 @@ def test_other_than_four_classes_of_the_data_set_are_refused_and_some_are_named(
         by_hand.example("glyphs", classes, 0, 1, None, tmp_path)
 
 
-def test_where_cifar_100_is_absent_the_page_says_so(tmp_path):
+def test_a_class_of_one_test_image_is_named(monkeypatch, tmp_path):
+    class Test:
+        classes, labels = CLASSES, torch.tensor([0, 0, 1, 2, 2, 3, 3])
+
+    monkeypatch.setattr(by_hand, "load_cached", lambda *_: (None, Test))
+    with pytest.raises(ValueError, match="class 'b' of x has 1 test image; two are needed"):
+        by_hand.example("x", CLASSES, 0, 1, None, tmp_path)
+
+
+def test_where_cifar_100_is_absent_the_page_says_so(tmp_path, monkeypatch):
     assert by_hand.augmented("fig", str(tmp_path)).startswith("The images of CIFAR-100 are not on this machine")
+    asked = []
+
+    def load_cached(name, root, *_):
+        asked.append(root)
+        raise FileNotFoundError
+
+    monkeypatch.setattr(by_hand, "load_cached", load_cached)
+    monkeypatch.setenv("SKD_DATA", str(tmp_path))
+    by_hand.augmented("fig", None)
+    assert asked == [tmp_path], "where the project's data are"

@@ -86,6 +86,20 @@ def test_other_networks_are_measured_anew(drawing, tmp_path):
     assert drawing(features).weights == first.weights == drawings.read(file).weights
 
 
+@by_figure
+def test_other_settings_of_the_figure_are_measured_anew(figure, drawing, tmp_path, monkeypatch):
+    drawing(figure)
+    monkeypatch.setattr(figure, "SETTINGS", figure.SETTINGS | {"x": 1})
+    monkeypatch.setattr(figure, "measure", lambda *_: {"silhouette": 0.25})
+    assert {own["silhouette"] for own in drawing(figure).arrays.values()} == {0.25}
+
+
+def test_drawings_of_two_precisions_are_two(tmp_path):
+    about = {"dataset": "a", "model": "b", "epochs": 2}
+    shown = [drawings.Drawing(about | {"precision": one}, {}, {}) for one in ("bf16", "fp32")]
+    assert len({one.title for one in shown}) == len({one.label for one in shown}) == 2
+
+
 def test_the_metrics_of_a_drawing_are_those_of_the_records(drawing, tmp_path):
     drawn = drawing(confidence)
     for method in confidence.METHODS:
@@ -125,7 +139,7 @@ def test_a_failed_run_cannot_be_drawn(drawing, monkeypatch):
 def test_the_committed_drawings_are_those_of_photographs(drawing, tmp_path):
     drawing(features)
     drawings.trained(features, "glyphs", "resnet10_w16", [0], 1, None, None, tmp_path / "glyphs", None)
-    assert [one.title for one in drawings.committed(features, tmp_path)] == ["tiny, resnet10_w16, 1 epoch"]
+    assert [one.title for one in drawings.committed(features, tmp_path)] == ["tiny, resnet10_w16, 1 epoch, fp32"]
     assert drawings.committed(features, tmp_path / "glyphs") == [] == drawings.committed(features, tmp_path / "none")
     assert "Not yet run" in drawings.page(features, [])._repr_markdown_()
 
@@ -135,6 +149,8 @@ def test_the_committed_drawings_are_of_the_networks_of_committed_records():
     assert files
     for file in files:
         drawn = drawings.read(file)
+        (figure,) = (one for one in FIGURES if file.parent.name == one.FIGURE)
+        assert drawn.about["settings"] == figure.SETTINGS
         for method, seeds in drawn.weights.items():
             for seed, weights in seeds.items():
                 run = Run(drawn.about["dataset"], drawn.about["model"], method, seed, *map(drawn.about.get, LENGTH))
@@ -234,7 +250,7 @@ def test_deletion_and_insertion_are_areas_under_the_probability_of_the_class():
 def test_maps_that_rank_the_pixels_no_better_than_the_reverse_are_named():
     """In the reverse order deletion takes away what insertion had added, so each curve is the other's."""
     arrays = {("vanilla", 0): {"deletion": 0.2, "insertion": 0.1}, ("drg", 0): {"deletion": 0.1, "insertion": 0.2}}
-    about = {"dataset": "a", "model": "b", "epochs": 1}
+    about = {"dataset": "a", "model": "b", "epochs": 1, "precision": "fp32"}
     drawing = drawings.Drawing(about, {"vanilla": {0: "x"}, "drg": {0: "y"}}, arrays)
     assert attention.shown(drawing)[-1].startswith("Insertion is not above deletion for `vanilla`: there")
 

@@ -128,6 +128,13 @@ def test_learning_curves_are_means_over_seeds_at_the_epochs_that_were_scored(ran
     assert list(vanilla.get_xdata()) == list(range(5, 121, 5)) and vanilla.get_ydata()[-1] == pytest.approx(31.5)
 
 
+def test_every_term_of_a_loss_has_a_line(ran):
+    (record,) = under(ran("tenth", vanilla=[31.0]))
+    record["curve"]["loss"] = dict.fromkeys(["vanilla", "drg(k=1)", "drg", "drg(k=3)", "dsr"], record["curve"]["train"])
+    _, right = figures.curves([record]).axes
+    assert len(right.get_lines()) == 5
+
+
 def test_curves_of_a_run_stand_at_their_epochs(ran):
     left, _ = figures.curves(under(ran("tenth", vanilla=[31.0]))).axes
     test, training = left.lines

@@ -197,6 +197,9 @@ def test_a_metric_of_a_figure_is_compared_in_the_regime_of_its_drawing(tmp_path,
     weights = {method: dict.fromkeys(own, "x") for method, own in values.items()}
     file = tmp_path / f"drawings/{tenth.dataset}/{tenth.models[0]}/{figure}/e120-bf16.npz"
     drawings.write(file, drawings.Drawing(about, weights, arrays))
+    other = {run: {metric: -9 * one[metric] for metric in one} for run, one in arrays.items()}
+    other = drawings.Drawing(about | {"precision": "fp32"}, weights, other)
+    drawings.write(file.with_name("e120-fp32.npz"), other)  # not the regime's
     found = rows(name, tmp_path)
     own = [row for row in found if row["regime"] == "tenth"]
     family = {rival: over(claim.of[0], [rival]) for rival in claim.against}

@@ -22,6 +22,7 @@ from skdcore.sums import keywords_of, parse
 FIGURE = "fig_8"
 METHODS = "vanilla", "drg"
 DRAWN, TESTED, STEPS = 8, 500, 16
+SETTINGS = {"drawn": DRAWN, "tested": TESTED, "steps": STEPS}
 AC = "the AC of {}"
 HEADS = {
     metrics.HIGHER: "The maps of DRG show better what its network uses than those of plain training.",

@@ -6,6 +6,7 @@ import torch
 
 from skdcore import losses
 from skdcore.data import load_cached
+from skdcore.datasets import data_folder
 from skdcore.study.display import Picture, Table, Tabs
 from skdcore.train import Run, trained_network
 
@@ -18,14 +19,19 @@ def example(dataset, classes, seed, epochs, root, results):
 
     {"names": the classes, "images": uint8 (4, 3, side, side), "z" and "teacher": logits of the network and of its AC,
     "previous": logits of the network for the second images; all float32 (4, 4), for these classes alone}.  The run is
-    trained if its weights are not there.  Raises ValueError unless four different classes of the data set are given.
+    trained if its weights are not there.  Raises ValueError unless four different classes of the data set are given,
+    with two test images each.
     """
     _, test = load_cached(dataset, root, CPU, seed)
     known = list(test.classes)
     if len(set(classes)) != 4 or not set(classes) <= set(known):
         raise ValueError(f"classes={classes}: takes four different ones of {dataset}, such as {known[:4]}")
     labels = torch.tensor([known.index(name) for name in classes])
-    first, second = torch.stack([(test.labels == label).nonzero()[:2, 0] for label in labels]).T
+    own = [(test.labels == label).nonzero()[:2, 0] for label in labels]
+    for name, index in zip(classes, own, strict=True):
+        if len(index) < 2:
+            raise ValueError(f"class {name!r} of {dataset} has {len(index)} test image; two are needed")
+    first, second = torch.stack(own).T
     run = Run(dataset, "resnet10_w16", "drg+dsr", seed, epochs)
     net, _ = trained_network(run, CPU, root, results, progress=False)
     with torch.no_grad():
@@ -46,7 +52,7 @@ def views(images, names, name, caption="The four test images, with their classes
 def augmented(name, root):
     """A training image of CIFAR-100 as the network sees it in four epochs, or a sentence where the data are absent."""
     try:
-        train, _ = load_cached("cifar100", root or "data", CPU, 0)  # a root, so that nothing is downloaded
+        train, _ = load_cached("cifar100", data_folder(root), CPU, 0)  # a root, so that nothing is downloaded
     except (FileNotFoundError, ValueError):
         return "The images of CIFAR-100 are not on this machine, so their augmentation is not shown."
     torch.manual_seed(0)

@@ -3,6 +3,7 @@
 import pandas
 
 from skdcore.study.claims import ACCURACY, answers, within
+from skdcore.study.definition import known
 from skdcore.study.display import Table, Tabs
 from skdcore.study.experiments import MISSING, PAPER, deciding
 from skdcore.study.links import to_claim
@@ -133,8 +134,12 @@ def _measurement(row, form):
 
 
 def retold(found, *names):
-    """What the paper claims in some of the claims, what its own numbers say, and our verdicts, as a list with links."""
+    """What the paper claims in some of the claims, what its own numbers say, and our verdicts, as a list with links.
+
+    Raises ValueError for an unknown claim.
+    """
     chosen, frame, items = {claim["id"]: claim for claim in found["claims"]}, table_of(found), []
+    known("claim", names, chosen)
     for name in names:
         claim, own = chosen[name], frame[frame["claim"] == name]
         text = claim["says"] or f"This study asks: {claim['asks']}"

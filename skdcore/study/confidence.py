@@ -15,6 +15,7 @@ from skdcore.study import metrics
 FIGURE = "fig_5"
 METHODS = "vanilla", "drg", "dsr", "drg+dsr"
 IMAGES, TOP = 3, 30
+SETTINGS = {"images": IMAGES, "top": TOP, "bins": BINS}
 COLUMNS = {"p_true": "p(true class)", "entropy": "entropy, nats", "nll": "NLL, nats", "ece": "ECE"}
 SAID = {
     "p_true": "mean probability of the true class",

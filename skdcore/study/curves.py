@@ -60,7 +60,9 @@ class Panel:
     @property
     def _levels(self):
         values = [value for line in self.lines.values() for _, value in line]
-        return _ticks(min(values), max(values))
+        low, high = min(values), max(values)
+        room = (low == high) * (abs(low) / 10 or 1)  # about a constant, of which matplotlib would show rounding errors
+        return _ticks(low - room, high + room)
 
 
 def _ticks(low, high, **options):

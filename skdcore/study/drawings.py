@@ -23,7 +23,7 @@ SHARED = "dataset", "model", "epochs", "precision"  # by all runs of a drawing
 
 @dataclass(eq=False)
 class Drawing:
-    """The `arrays` {(method, seed): {name: array}} of a figure; `about` holds what its runs share.
+    """The `arrays` {(method, seed): {name: array}} of a figure; `about` holds what its runs share, and its settings.
 
     `weights` {method: {seed: fingerprint of the weights}} says which networks were measured.
     """
@@ -37,7 +37,8 @@ class Drawing:
     def title(self):
         """Of a panel or a caption."""
         epochs = self.about["epochs"]
-        return f"{self.about['dataset']}, {self.about['model']}, {epochs} epoch{'s' * (epochs != 1)}"
+        where = f"{self.about['dataset']}, {self.about['model']}, {epochs} epoch{'s' * (epochs != 1)}"
+        return f"{where}, {self.about['precision']}"
 
     @property
     def label(self):
@@ -60,10 +61,10 @@ class Drawing:
 def draw(figure, runs, root=None, results=RESULTS, scheduler=None):
     """The `Drawing` of a figure from its `runs`, of one data set and network, which are trained first if need be.
 
-    `figure` is a module with its name, FIGURE, and `measure(net, test, run)`, which gives the arrays of a run from its
-    network in evaluation mode and the test split, on a CPU; the record's final metrics are added.  If
-    <results>/drawings holds the figure of these very networks, nothing is measured.  Where records have no weights
-    beside them, as in a fresh clone, their runs are trained again.
+    `figure` is a module with its name, FIGURE, its SETTINGS and `measure(net, test, run)`, which gives the arrays of a
+    run from its network in evaluation mode and the test split, on a CPU; the record's final metrics are added.  If
+    <results>/drawings holds the figure of these very networks with these settings, nothing is measured.  Where records
+    have no weights beside them, as in a fresh clone, their runs are trained again.
     Raises ValueError if a run failed.
     """
     found = sweep(runs, root=root, results=results, scheduler=scheduler)
@@ -72,11 +73,11 @@ def draw(figure, runs, root=None, results=RESULTS, scheduler=None):
         if record["state"] == "failed":
             raise ValueError(f"nothing to draw: {record['run']['method']} failed: {record['reason']}")
         weights.setdefault(record["run"]["method"], {})[record["run"]["seed"]] = record["provenance"].get("weights")
-    about = {key: found[0]["run"][key] for key in SHARED}
+    about = {key: found[0]["run"][key] for key in SHARED} | {"settings": figure.SETTINGS}
     file = records.path(Path(results, "drawings"), found[0]["run"] | {"method": figure.FIGURE}).parent.with_suffix(
         ".npz"
     )
-    if file.exists() and (kept := read(file)).weights == weights:
+    if file.exists() and ((kept := read(file)).weights, kept.about) == (weights, about):
         return kept
     arrays = {}
     for run, record in zip(runs, found, strict=True):
@@ -93,7 +94,11 @@ def trained(figure, dataset, model, seeds, epochs, precision, root, results, sch
     """The `Drawing` of a figure's own METHODS, on one data set and network.  Raises ValueError without a seed."""
     if not seeds:
         raise ValueError(f"seeds={seeds!r}: at least one")
-    runs = [Run(dataset, model, method, seed, epochs, precision) for seed in seeds for method in figure.METHODS]
+    runs = [
+        Run(dataset, model, method, seed, epochs, precision)
+        for seed in dict.fromkeys(seeds)
+        for method in figure.METHODS
+    ]
     drawing = draw(figure, runs, root, results, scheduler)
     given = {"dataset": dataset, "model": model, "seeds": seeds, "epochs": epochs, "precision": precision, "root": root}
     drawing.again = again(figure.FIGURE, given)

@@ -13,6 +13,7 @@ from skdcore.study.statistics import UNDECIDED
 FIGURE = "fig_9"
 METHODS = "vanilla", "drg", "dsr"
 CLASSES, NEIGHBOURS, PERPLEXITY = 50, 10, 30
+SETTINGS = {"classes": CLASSES, "neighbours": NEIGHBOURS, "perplexity": PERPLEXITY}
 HEADS = {
     metrics.HIGHER: "DSR separates the classes more clearly than plain training.",
     metrics.LOWER: "DSR separates the classes less clearly than plain training.",

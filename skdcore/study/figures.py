@@ -273,7 +273,7 @@ def curves(found):
         epochs = range(1, record["run"]["epochs"] + 1)
         left.plot(curve["scored"], curve["test"], color=f"C{color}", label=f"{method}, test")
         left.plot(epochs, curve["train"], color=f"C{color}", linestyle=":", label=f"{method}, training")
-        for style, (term, loss) in zip(("-", "--", "-.", ":"), curve["loss"].items(), strict=False):
+        for style, (term, loss) in zip(cycle(("-", "--", "-.", ":")), curve["loss"].items(), strict=False):
             name = "label loss" if term == BASELINE else term
             right.plot(epochs, loss, color=f"C{color}", linestyle=style, label=f"{method}: {name}")
     left.set(xlabel="epoch", ylabel="accuracy, %")

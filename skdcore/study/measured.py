@@ -16,7 +16,7 @@ from skdcore import bench
 from skdcore.study import attention as attention_of_networks
 from skdcore.study import costs, features
 from skdcore.study.claims import within
-from skdcore.study.drawings import committed
+from skdcore.study.drawings import SHARED, committed
 from skdcore.study.experiments import MISSING, RESULTS, deciding, experiment, regime
 from skdcore.study.metrics import direction
 from skdcore.study.rows import FEW, UNEQUAL, Rows
@@ -111,11 +111,12 @@ def attention(claim, evidence, results):
 
 def _drawn(claim, figure, metric, evidence, results):
     """The differences in a metric of a figure's drawings, in each regime; those of a network are simultaneous."""
-    drawn = {tuple(one.about[key] for key in ("dataset", "model", "epochs")): one for one in committed(figure, results)}
+    drawn = {tuple(map(one.about.get, SHARED)): one for one in committed(figure, results)}
     rows = []
     for place, _ in _places(evidence):
         chosen = regime(place["regime"])
-        one = drawn.get((chosen.dataset or experiment("table_1").dataset, place["network"], chosen.epochs))
+        dataset = chosen.dataset or experiment("table_1").dataset
+        one = drawn.get((dataset, place["network"], chosen.epochs, chosen.precision))
         rows += [place | row for row in _differences(claim, metric, one.values(metric) if one else {}, LEVEL)]
     return rows
 

@@ -195,4 +195,7 @@ def picture(file):
     from skdcore.study.experiments import regime
 
     table, chosen = experiment("table_1"), regime("full")
-    figures.gains({one.title: one.compare(table) for one in evidence.on(table, chosen)}).savefig(file, dpi=120)
+    figure = figures.gains({one.title: one.compare(table) for one in evidence.on(table, chosen)})
+    if figure is None:
+        raise FileNotFoundError(f"there is no record of Table I in the regime {chosen.id} under {evidence.RESULTS}")
+    figure.savefig(file, dpi=120)

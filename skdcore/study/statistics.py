@@ -141,7 +141,7 @@ def intervals(model, contrasts, level=LEVEL):
     rows = np.array([_row(model, contrast) for contrast in contrasts.values()])
     factor = rows @ model.factor
     c = critical(factor, model.df, level)
-    estimates = rows @ list(model.estimates.values())
+    estimates = (rows @ list(model.estimates.values())).round(12)  # of equal rows it is 0, and not a rounding error
     widths = c * model.s * np.linalg.norm(factor, axis=1)
     ends = zip(contrasts, estimates.tolist(), (estimates - widths).tolist(), (estimates + widths).tolist(), strict=True)
     return {key: Interval(*one) for key, *one in ends}, c
