@@ -35,7 +35,8 @@ OTHERS = {"vanilla": VANILLA, "ls": [77.1, 77.3, 77.4], "byot": [77.3, 77.0, 77.
 def test_the_advice_is_what_is_better_with_its_interval_and_cost(ran, rows, expected):
     text = advice(experiment("table_1"), ran("full", gap=3, **OTHERS, **rows))
     assert text.startswith(
-        "- **Where plain training fits both splits nearly alike**, as in `full` (80 % of its training images, 77 % of"
+        "- **Where plain training is about equally accurate on its training images and the test images**, as in `full` "
+        "(80 % of its training images, after training and without augmentation, and 77 % of the test images), "
     )
     assert text.endswith(expected)
 
@@ -45,7 +46,8 @@ def test_the_advice_has_a_line_for_each_regime_with_intervals(ran):
     ran("tenth", gap=20.4, vanilla=VANILLA, drg=GAIN)
     first, second = advice(experiment("table_1"), ran("fifth", vanilla=VANILLA, byot=GAIN)).splitlines()
     assert first.startswith(
-        "- **Where plain training fits the training images 20 points better than the test images**, as in `tenth`"
+        "- **Where plain training is 20 points more accurate on its training images than on the test images**, as in "
+        "`tenth`"
     )
     assert second.startswith("- **In `fifth`**, `byot` is better"), "its training accuracy was not recorded"
 
@@ -58,10 +60,10 @@ def test_the_advice_says_what_is_left_at_equal_cost(ran):
     ran("tenth", vanilla=VANILLA, dlb=GAIN)
     epochs = bought(120, "resnet10_w16", "dlb")
     results = ran("tenth", epochs=epochs, vanilla=[80.0, 80.2, 80.4])
-    better, left = advice(experiment("table_1"), results).split(" At equal cost: ")
+    better, left = advice(experiment("table_1"), results).split(" **At equal cost, `dlb` is worse.** ")
     frame, _ = at_equal_cost(*of_regime(regime("tenth"), results), 120, ["dlb"])
     low, high = frame.loc[0, ["low", "high"]]
     assert better.endswith("at 1.96 times the training time.")
-    left, longer = left.split(". Plain training for longer, over `vanilla`: ")
-    assert left == f"`dlb` -1.00 ({low:+.2f} to {high:+.2f}), worse, over `vanilla, {epochs} epochs`"
-    assert longer.startswith(f"`vanilla, {epochs} epochs` +3.00 (")
+    assert left.startswith(f"For what `dlb` costs, `vanilla` trains {epochs} epochs instead of 120: +3.00 (")
+    assert f"`dlb` over `vanilla, {epochs} epochs`: -1.00 ({low:+.2f} to {high:+.2f}), worse." in left
+    assert left.endswith(f"Not yet compared at equal cost: `dlb` with `ls, {epochs} epochs`.")

@@ -61,7 +61,7 @@ def test_a_cost_that_study_yml_lacks_is_named(ran):
 def test_a_regime_of_an_image_folder_has_its_comparisons_too(ran):
     ran("cub", vanilla=VANILLA, ls=LS, drg=DLB)
     results = ran("cub", epochs=bought(regime("cub").epochs, NETWORK, "drg"), **MORE)
-    assert "At equal cost:" in EqualCost(results)._repr_markdown_()
+    assert "For what `drg` costs" in EqualCost(results)._repr_markdown_()
 
 
 def test_the_page_says_what_is_left_and_counts_what_did_not_run(ran):
@@ -69,14 +69,17 @@ def test_the_page_says_what_is_left_and_counts_what_did_not_run(ran):
     page = EqualCost(results)
     head, left, table, families = page.tabs["tenth"]
     assert head.startswith("**Regime `tenth`:**")
-    assert left.startswith("- `dlb`: +2.00 (") and " over vanilla at equal epochs. At equal cost: +1.00 (" in left
-    assert f", better, over `vanilla, {LONGER} epochs`; +0.83 (" in left
+    assert left.startswith("- `dlb`: +2.00 (")
+    assert " over vanilla at equal epochs. **At equal cost, `dlb` is better than plain training.** For what" in left
+    assert f"`dlb` over `vanilla, {LONGER} epochs`: +1.00 (" in left and f"`ls, {LONGER} epochs`: +0.83 (" in left
     (row,) = table.frame.to_dict("records")
     assert (row["method"], row["cost"], row["epochs bought"]) == ("`dlb`", f"{cost(NETWORK, 'dlb'):.2f}", str(LONGER))
     assert row["over vanilla"].startswith("+1.00 (") and row["over ls"].startswith("+0.83 (")
     assert page.after == "Not yet run: `paper`, `tenth-wide`, `fifth`, `full`, `caltech`, `cub`, `dogs`."
     results = ran("tenth", byot=[30.0])
-    assert EqualCost(results).tabs["tenth"][-1].startswith("Not yet run: 2 of 4 comparisons at equal cost,")
+    bought_ = bought(120, NETWORK, "byot")
+    missing = f"`byot` with `vanilla, {bought_} epochs` and `ls, {bought_} epochs`."
+    assert EqualCost(results).tabs["tenth"][-1] == f"Not yet compared at equal cost: {missing}"
     s = f"s = {one.model.s:.2f} points and 8 degrees of freedom."
     (_, gains), (_, left), (_, drawn) = one.gains, at_equal_cost(one, 120, ["dlb"]), points(one, 120)
     assert families == (
@@ -109,7 +112,7 @@ def test_a_regime_where_no_comparison_ran_is_one_sentence(ran):
 
 def test_of_rows_that_cost_the_same_the_best_is_on_the_front(ran, monkeypatch):
     costs = {NETWORK: {"vanilla": 1, "tf_kd": 1, "zf_ls": 1}}
-    monkeypatch.setattr("skdcore.study.equal_cost_page.study", lambda: {"costs": costs})
+    monkeypatch.setattr("skdcore.study.equal_cost.study", lambda: {"costs": costs})
     results = ran("tenth", vanilla=VANILLA, tf_kd=LS, zf_ls=[30.0, 30.1, 30.2])
     frame, _ = points(of_regime(regime("tenth"), results)[0], 120)
     assert frame.loc[frame["front"], "row"].tolist() == ["tf_kd"]

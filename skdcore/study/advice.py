@@ -4,7 +4,7 @@ from contextlib import suppress
 from math import ceil, isnan
 
 from skdcore.study.equal_cost import cost
-from skdcore.study.equal_cost_page import at_equal_cost, costlier, left, longer_gains, points
+from skdcore.study.equal_cost_page import at_equal_cost, costlier, longer_gains, not_compared, points, remains
 from skdcore.study.evidence import on
 from skdcore.study.experiments import BASELINE, RESULTS, serving
 from skdcore.study.sentences import listed
@@ -28,10 +28,10 @@ def _setting(regime, evidence):
     plain = gap_of(evidence)
     if isnan(plain["gap"]):
         return f"**In `{regime.id}`**"
-    fits = f"the training images {plain['gap']:.0f} points better than the test images"
-    kind = fits if plain["gap"] > LARGE else "both splits nearly alike"
-    text = f"**Where plain training fits {kind}**, as in `{regime.id}` ({plain['train']:.0f} % of its training images, "
-    return f"{text}{plain['test']:.0f} % of the test images)"
+    far = f"{plain['gap']:.0f} points more accurate on its training images than on the test images"
+    kind = far if plain["gap"] > LARGE else "about equally accurate on its training images and the test images"
+    text = f"**Where plain training is {kind}**, as in `{regime.id}` ({plain['train']:.0f} % of its training images, "
+    return f"{text}after training and without augmentation, and {plain['test']:.0f} % of the test images)"
 
 
 def _best(evidence):
@@ -59,9 +59,9 @@ def _best(evidence):
 
 
 def _left(regime, evidence):
-    """What is left of each method that was compared at equal cost; empty without one."""
+    """What remains of each method that was compared at equal cost, and which were not; empty without one that was."""
     frame, _ = at_equal_cost(evidence, regime.epochs, costlier(evidence))
-    parts = [f"`{method}` {left(rows)}" for method, rows in frame[frame["n"] > 0].groupby("method", sort=False)]
-    longer = longer_gains(evidence, points(evidence, regime.epochs)[0])
-    parts += [f"Plain training for longer, over `{BASELINE}`: {longer}"] if parts and longer else []
-    return f"At equal cost: {'. '.join(parts)}." if parts else ""
+    longer = longer_gains(points(evidence, regime.epochs)[0])
+    compared = frame[frame["n"] > 0].groupby("method", sort=False)
+    said = [remains(rows, longer, regime.epochs) for _, rows in compared]
+    return " ".join([*said, not_compared(frame)]) if said else ""

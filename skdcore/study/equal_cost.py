@@ -11,12 +11,16 @@ THRESHOLD = 1.05  # up to here equal epochs are equal cost
 LONGER = ("vanilla", "ls")  # what the cost of a method is spent on instead
 
 
+def costs(network):
+    """{method: a step of it over one of vanilla's} on a network; empty for a network that study.yml has no costs of."""
+    return study()["costs"].get(network, {})
+
+
 def cost(network, method):
-    """A step of a method over one of vanilla's, on a network.  Raises ValueError for a cost that study.yml lacks."""
-    costs = study()["costs"]
-    known("network in the costs of study.yml", [network], costs)
-    known(f"cost on {network} in study.yml", [method], costs[network])
-    return costs[network][method]
+    """The cost of a method on a network.  Raises ValueError for a cost that study.yml lacks."""
+    known("network in the costs of study.yml", [network], study()["costs"])
+    known(f"cost on {network} in study.yml", [method], costs(network))
+    return costs(network)[method]
 
 
 def bought(epochs, network, method):
@@ -27,9 +31,9 @@ def bought(epochs, network, method):
 
 def longer(runs):
     """The runs of `LONGER` for the epochs that the costs of these runs buy; none for a cost that is not known."""
-    chosen, costs = {}, study()["costs"]
+    chosen = {}
     for run in runs:
-        if run.method in costs.get(run.model, ()):
+        if run.method in costs(run.model):
             epochs = bought(run.epochs, run.model, run.method)
             if epochs != run.epochs:
                 chosen |= dict.fromkeys(replace(run, method=method, epochs=epochs) for method in LONGER)

@@ -6,15 +6,14 @@ from types import SimpleNamespace
 import pandas
 
 from skdcore.study import links
-from skdcore.study.definition import study
 from skdcore.study.display import Table, Tabs, escaped
-from skdcore.study.equal_cost import LONGER, THRESHOLD, bought, row
+from skdcore.study.equal_cost import LONGER, THRESHOLD, bought, costs, row
 from skdcore.study.evidence import of_regime
 from skdcore.study.experiments import BASELINE, MISSING, RESULTS, deciding
-from skdcore.study.sentences import family, none_run, not_run
-from skdcore.study.tables import difference, interval, made
+from skdcore.study.sentences import JUDGED, family, none_run, not_run
+from skdcore.study.tables import difference, made
 
-COLUMNS = "row", "cost", "inside", "accuracy", "low", "high"  # of `points`
+COLUMNS = "row", "cost", "inside", "accuracy", "low", "high", "verdict"  # of `points`
 COMPARED = "method", "epochs", "rival", "n", "gain", "low", "high", "baseline", "verdict"  # of `at_equal_cost`
 
 
@@ -42,8 +41,8 @@ class EqualCost(Tabs):
 
 def known_costs(network, methods):
     """{method: its cost} of those whose cost on the network study.yml has, cheapest first."""
-    costs = study()["costs"].get(network, {})
-    return dict(sorted(((one, costs[one]) for one in methods if one in costs), key=lambda pair: pair[::-1]))
+    found = costs(network)
+    return dict(sorted(((one, found[one]) for one in methods if one in found), key=lambda pair: pair[::-1]))
 
 
 def costlier(evidence):
@@ -82,12 +81,12 @@ def points(evidence, epochs):
     known = known_costs(evidence.network, {run["method"] for run in runs.values()})
     drawn = [name for name, run in runs.items() if run["method"] in known]
     differences, c = evidence.differences([(name, BASELINE) for name in drawn if name != BASELINE])
-    own = {(BASELINE, BASELINE): {"n": len(evidence.values.get(BASELINE, {})), "gain": 0.0, "low": nan, "high": nan}}
+    own = {"n": len(evidence.values.get(BASELINE, {})), "gain": 0.0, "low": nan, "high": nan, "verdict": ""}
     rows = []
-    for (name, _), one in ((own if BASELINE in drawn else {}) | differences).items():
+    for (name, _), one in (({(BASELINE, BASELINE): own} if BASELINE in drawn else {}) | differences).items():
         if one["n"]:
             price = known[runs[name]["method"]] * runs[name]["epochs"] / epochs
-            at = {"row": name, "cost": price, "inside": evidence.have(BASELINE, name)}
+            at = {"row": name, "cost": price, "inside": evidence.have(BASELINE, name), "verdict": one["verdict"]}
             ends = {
                 key: level + one[column] for key, column in (("accuracy", "gain"), ("low", "low"), ("high", "high"))
             }
@@ -101,47 +100,56 @@ def points(evidence, epochs):
 def _blocks(regime, one, drawn, name):
     """What is shown of a network and, if none of its comparisons ran, how many there are."""
     methods = one.runs.keys() - one.longer
+    usual = regime.epochs
     known = known_costs(one.network, methods)
     frame, c = at_equal_cost(one, regime.epochs, costlier(one))
     shown = frame[frame["n"] > 0]
     if shown.empty:
         return [], len(frame)
     gains = {method: difference(SimpleNamespace(**one.gain(method))) for method in shown["method"].unique()}
-    blocks = [
-        _list(shown, gains, longer_gains(one, drawn)),
-        _table(one, shown, gains, known, name),
-        *_families(one, shown, c),
+    items = [
+        f"- `{method}`: {gains[method]}, over vanilla at equal epochs. {remains(rows, longer_gains(drawn), usual)}"
+        for method, rows in shown.groupby("method", sort=False)
     ]
-    if left := len(frame) - len(shown):
-        where = f"`{one.network}` on `{one.dataset}`"
-        blocks.append(f"{MISSING.capitalize()}: {left} of {len(frame)} comparisons at equal cost, {where}.")
+    blocks = ["\n".join(items), _table(one, shown, gains, known, name), *_families(one, shown, c)]
+    blocks += [missing] if (missing := not_compared(frame)) else []
     if without := ", ".join(f"`{method}`" for method in sorted(methods - known.keys())):
         blocks.append(f"`study.yml` has no cost on `{one.network}` of {without}.")
     return blocks, 0
 
 
-def longer_gains(evidence, drawn):
-    """What plain training gains from more epochs, in words: the longer rows of the model in `drawn`, its `points`."""
+def longer_gains(drawn):
+    """{row: its gain over vanilla, in words} of those in the `points` of a network that have an interval."""
     level = drawn.loc[drawn["row"] == BASELINE, "accuracy"].sum()
-    ours = drawn[drawn["row"].isin(evidence.longer) & drawn["inside"]]
-    gained = ours.assign(gain=ours["accuracy"] - level, low=ours["low"] - level, high=ours["high"] - level)
-    return "; ".join(f"`{one.row}` {one.gain:+z.2f} ({interval(one)})" for one in gained.itertuples())
+    gained = drawn.assign(gain=drawn["accuracy"] - level, low=drawn["low"] - level, high=drawn["high"] - level)
+    return {one.row: difference(one) for one in gained.dropna(subset="low").itertuples()}
 
 
-def left(rows):
-    """What is left of a method's gain, in words: the rows of `at_equal_cost` that are about it."""
-    return "; ".join(f"{difference(row)}, over `{row.rival}`" for row in rows.itertuples())
+def remains(rows, longer, usual):
+    """What longer plain training does for the cost of a method, and what remains of its gain, in sentences.
+
+    `rows` are those of `at_equal_cost` that are about the method, `longer` the `longer_gains`.
+    """
+    method, epochs = rows["method"].iloc[0], rows["epochs"].iloc[0]
+    verdicts = dict(zip(rows["rival"], rows["verdict"], strict=True))
+    verdict = verdicts.get(plain := row(BASELINE, epochs, usual))
+    head = f"**At equal cost, `{method}` {JUDGED[verdict][0]}.** " if verdict in JUDGED else ""
+    gained = f": {longer[plain]}" if plain in longer else ""
+    parts = "; ".join(f"over `{one.rival}`: {difference(one)}" for one in rows.itertuples())
+    return (
+        f"{head}For what `{method}` costs, `{BASELINE}` trains {epochs} epochs instead of {usual}{gained}. `{method}` "
+        f"{parts}."
+    )
 
 
-def _list(shown, gains, longer):
-    """Each gain at equal epochs, and what is left of it; and what plain training gains from more epochs."""
+def not_compared(frame):
+    """A sentence on the methods in a frame of `at_equal_cost` that did not run beside plain training of their cost."""
+    absent = frame[frame["n"] == 0]
     items = [
-        f"- `{method}`: {gains[method]}, over vanilla at equal epochs. At equal cost: {left(rows)}."
-        for method, rows in shown.groupby("method", sort=False)
+        f"`{method}` with {' and '.join(f'`{rival}`' for rival in rows['rival'])}"
+        for method, rows in absent.groupby("method", sort=False)
     ]
-    if longer:
-        items.append(f"- Plain training for longer, over `{BASELINE}`, in the family of the figure below: {longer}.")
-    return "\n".join(items)
+    return f"Not yet compared at equal cost: {'; '.join(items)}." if items else ""
 
 
 def _families(evidence, shown, c):
