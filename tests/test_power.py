@@ -106,7 +106,7 @@ def test_a_printed_loss_that_is_large_enough_is_said_to_be_one(ran, monkeypatch)
     _, said, _ = page(TABLE_1, ran("full", vanilla=VANILLA, drg=DRG)).tabs[""]
     losses = [d for (_, rival), row in printed_differences(TABLE_1).items() for d in row.values() if rival == "dlb"]
     assert [d for d in losses if abs(d) >= 1.5] == pytest.approx([79.01 - 80.52])
-    assert said.endswith("1 is as large, 1 of them in favour of `dlb`.")
+    assert said.endswith("1 is as large, in favour of `dlb`.")
 
 
 def test_without_three_seeds_there_is_a_sentence(ran):

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from skdcore import records
 from skdcore.study import claims, sentences
 from skdcore.study.advice import advice
 from skdcore.study.evidence import of_regime
@@ -97,10 +98,24 @@ def test_a_page_states_the_family_c_s_and_the_degrees_of_freedom(ran):
         f"The simultaneous 95 % intervals of all gains over vanilla (2) have c = {one.gains[1]:.2f}, "
         f"s = {one.model.s:.2f} points and 4 degrees of freedom."
     )
-    assert "of the 3 rows of regime full that have at least 3 seeds;" in text
+    assert "of the 3 rows of regime full that have at least 3 seeds, on this page or another;" in text
+    assert "processors" not in text
     assert "Unequal" not in text
     (one,) = of_regime(regime("tenth"), ran("tenth", vanilla=VANILLA, drg=[79.0]))
     assert sentences.basis(one).startswith("There are no intervals")
+
+
+def test_rows_of_different_processors_are_named(ran):
+    results = ran("full", **OTHERS)
+    for file in results.rglob("vanilla/*/1.json"):
+        record = records.read(file)
+        record["provenance"]["device"] = "Y"
+        records.write(file, record)
+    (one,) = of_regime(regime("full"), results)
+    others = ", ".join(f"`{method}`" for method in sorted(OTHERS) if method != "vanilla")
+    assert f"**Not all rows ran on the same processors** (on x: {others}; on Y and x: `vanilla`)" in sentences.basis(
+        one
+    )
 
 
 def test_a_page_says_that_the_intervals_are_simultaneous_on_several_networks(ran):

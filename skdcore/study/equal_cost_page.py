@@ -10,7 +10,7 @@ from skdcore.study.display import Table, Tabs, escaped
 from skdcore.study.equal_cost import LONGER, THRESHOLD, bought, costs, row
 from skdcore.study.evidence import of_regime
 from skdcore.study.experiments import BASELINE, MISSING, RESULTS, deciding
-from skdcore.study.sentences import JUDGED, family, none_run, not_run
+from skdcore.study.sentences import JUDGED, family, none_run, not_run, processors
 from skdcore.study.tables import difference, made
 
 COLUMNS = "row", "cost", "inside", "accuracy", "low", "high", "verdict"  # of `points`
@@ -112,6 +112,7 @@ def _blocks(regime, one, drawn, name):
         for method, rows in shown.groupby("method", sort=False)
     ]
     blocks = ["\n".join(items), _table(one, shown, gains, known, name), *_families(one, shown, c)]
+    blocks += [where] if (where := one.model and processors(one)) else []
     blocks += [missing] if (missing := not_compared(frame)) else []
     if without := ", ".join(f"`{method}`" for method in sorted(methods - known.keys())):
         blocks.append(f"`study.yml` has no cost on `{one.network}` of {without}.")

@@ -57,9 +57,9 @@ def _ranked(drawing, name):
     figure.supxlabel("rank of the class")
     figure.supylabel("probability")
     caption = (
-        "Probabilities from largest to smallest, of test images that were drawn by a seeded rule and of the mean over "
-        "the whole test split, with the first seed. The orange, hatched bar is the true class; where there is none, it "
-        f"is not among the {top} classes shown."
+        "Probabilities from largest to smallest, for test images that were drawn by a seeded rule and, in the bottom "
+        "row, averaged over the whole test split; networks of the first seed. The orange, hatched bar is the true "
+        f"class; where there is none, it is not among the {top} classes shown."
     )
     alt = f"Bars of ranked probabilities. Mean p(true class): {_means(drawing, 'p_true')}"
     return Picture(figure, caption, alt, name)

@@ -133,6 +133,8 @@ def page(experiment, results=RESULTS):
                 f" Of the {len(points)} {words} printed in Table I, {large or 'none'} {'is' if large < 2 else 'are'} "
                 "as large"
             )
-            text += f", {lost} of them in favour of `{rival}`." if (lost := (points <= -bound).sum()) else "."
+            lost = (points <= -bound).sum()
+            favour = f"in favour of `{rival}`."
+            text += "." if not lost else f", {favour}" if lost == large else f", {lost} of them {favour}"
         items.append(text)
     return Tabs({"": [planned(found), "\n".join(items), could_show(differences, least)]})

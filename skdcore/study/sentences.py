@@ -7,7 +7,7 @@ from skdcore.study.experiments import BASELINE, MINIATURE, MISSING, RESULTS, ser
 from skdcore.study.experiments import regime as regime_of
 from skdcore.study.rows import FEW, UNEQUAL
 from skdcore.study.statistics import BETTER, LEVEL, MARGIN, MIN_SEEDS, NO_GAIN, UNDECIDED, WORSE
-from skdcore.study.tables import interval
+from skdcore.study.tables import interval, parts
 
 PERCENT = f"{100 * LEVEL:g} %"
 HEADS = {
@@ -71,7 +71,8 @@ def basis(evidence):
     text = (
         f"{family(evidence, 'all gains over vanilla', len(gains), c)} They come from one linear model, accuracy = "
         f"method + seed + error, of the {len(of.estimates)} rows of {evidence.where} that have at least {MIN_SEEDS} "
-        "seeds; s is the standard deviation of an error, and the residual sd of a row its own estimate of s."
+        "seeds, on this page or another; s is the standard deviation of an error, and the residual sd of a row its own "
+        f"estimate of s.{processors(evidence)}"
     )
     return text + "".join(
         f" **Unequal spread:** `{method}` has a residual sd of {of.sds[method]:.2f} points, more than chance explains "
@@ -79,6 +80,21 @@ def basis(evidence):
         "this row is too narrow, the others' too wide; its differences have no verdict. With few seeds the test misses "
         "most such rows."
         for method in sorted(evidence.unequal)
+    )
+
+
+def processors(evidence):
+    """Which rows of the model ran on which processors, as a sentence; empty where all ran on the same."""
+    made_on = {}
+    for method in evidence.model.estimates:
+        devices = {device for record in evidence.runs[method].values() for device in parts(record, "device")}
+        made_on.setdefault(" and ".join(sorted(devices)), []).append(f"`{method}`")
+    if len(made_on) == 1:
+        return ""
+    rows = "; ".join(f"on {devices}: {', '.join(methods)}" for devices, methods in made_on.items())
+    return (
+        f" **Not all rows ran on the same processors** ({rows}). These round differently, and a difference between "
+        "such rows holds what that changes; the model counts it as chance."
     )
 
 

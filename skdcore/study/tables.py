@@ -127,8 +127,8 @@ def _passes(forwards, backwards):
     return ", ".join(forwards * ["forward"] + backwards * ["backward"]) or "none"
 
 
-def _parts(record, key):
-    """The machines or the versions of the code that made a record: several if its run was resumed."""
+def parts(record, key):
+    """The machines (`key` "device") or the versions of the code that made a record: several if its run was resumed."""
     return record["provenance"][key].split(AND)
 
 
@@ -136,9 +136,9 @@ def made(found):
     """How records were made, for a caption: device, precision, threads, minutes a run, versions and commits."""
     if not found:
         return "No run finished."
-    devices = {f"{name}, {_threads(r)}{r['run']['precision']}" for r in found for name in _parts(r, "device")}
+    devices = {f"{name}, {_threads(r)}{r['run']['precision']}" for r in found for name in parts(r, "device")}
     minutes = pandas.Series([r["cost"]["seconds"] / 60 for r in found if "cost" in r], dtype=float)
-    run, codes = found[0]["run"], sorted({code for record in found for code in _parts(record, "code")})
+    run, codes = found[0]["run"], sorted({code for record in found for code in parts(record, "code")})
     *others, last = sorted({record["run"]["epochs"] for record in found})
     epochs = " or ".join([*map(str, others), _count(last, "epoch")])
     text = f"{_count(len(found), 'run')} of {epochs} on {run['dataset']}, on "
