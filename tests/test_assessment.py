@@ -49,15 +49,19 @@ def test_a_comparison_has_the_numbers_of_its_judgement(ran):
     assert [row["estimate"], row["low"], row["high"]] == pytest.approx(numbers, abs=10**-assessment.DIGITS)
     assert (row["place"], row["network"], row["what"]) == ("Table I", "resnet10_w16", "`drg` over `vanilla`")
     assert (row["n"], row["baseline"], row["printed"], row["verdict"]) == (3, None, None, "holds in full")
+    assert row["runs"] == [f"runs/cifar100/resnet10_w16/{method}/e12-bf16.html" for method in ("drg", "vanilla")]
     (family,) = found["families"]["full"]
     assert family.startswith("**resnet10_w16 on cifar100.** The simultaneous") and evidence.network == "resnet10_w16"
 
 
-@pytest.mark.parametrize("change", [{"verdict": None}, {"n": -1}, {"n": 1.5}, {"low": "1"}, {"other": 1}])
+@pytest.mark.parametrize(
+    "change", [{"verdict": None}, {"n": -1}, {"n": 1.5}, {"low": "1"}, {"runs": "x"}, {"other": 1}]
+)
 def test_another_form_is_refused(change):
     row = dict.fromkeys(assessment.VERDICT["properties"], "") | dict.fromkeys(
         ("regime", "n", "estimate", "low", "high", "baseline", "printed")
     )
+    row["runs"] = ["runs/x.html"]
     claim = dict.fromkeys(assessment.CLAIM["properties"], "")
     form = {"records": "", "families": {}}
     assessment.FORM(form | {"claims": [claim | {"verdicts": [row]}]})

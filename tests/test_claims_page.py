@@ -25,6 +25,8 @@ def test_a_tab_has_the_comparisons_that_ran_and_counts_the_others(ran):
         ["`drg`", "resnet10_w16", "3", "holds in full"]
     ]
     assert full.caption.endswith("Of 30 comparisons 29 are not yet run.") and "second family" not in said
+    assert full.links == {"n": ["runs/cifar100/resnet10_w16/drg/e12-bf16.html"]}
+    assert tenth.caption.endswith("With fewer than 3 seeds, the other side's accuracy at the same seeds is given.")
     ((_, verdict, _, _, paper, ours, n),) = tenth.frame.values.tolist()
     assert (paper, ours, n, verdict) == ("says +0.39 to +0.71", "+1.00 over 70.00", "1", "n < 3")
     assert tabs.after == "Not yet run: `paper`, `tenth-wide`, `fifth`."
@@ -38,12 +40,12 @@ def test_the_overview_counts_verdicts_and_names_their_regimes(ran):
     assert [name for name in IDS if f"| [`{name}`]{{#{claim(name)}}} " not in text] == [], "where links to it lead"
     frame = shown.frame.set_index("claim")
     assert list(frame.index) == [f"`{name}`" for name in IDS]
-    assert frame.loc["`drg`", "verdicts"].startswith("holds in full (1), not yet run (")
+    assert frame.loc["`drg`", "verdicts"].startswith("holds in `full` (1), not yet run (")
     assert frame.loc["`boundary`", "verdicts"] == f"not yet run ({2 * NETWORKS})"
     assert frame.loc["`byot-hours`", "verdicts"] == "not yet measured (1)"
     assert frame.loc["`least-storage`", "verdicts"] == "reproduced (10), contradicted (5)"
     calibration = frame.loc["`calibration`", "verdicts"]
-    assert calibration.startswith("undecided in full (2), not yet run ("), "a verdict without a regime in it gets one"
+    assert calibration.startswith("undecided in `full` (2), not yet run ("), "a verdict without a regime in it gets one"
 
 
 def test_what_is_not_accuracy_has_a_tab_for_each_kind_that_was_measured_and_a_sentence_for_the_others(ran):
@@ -52,6 +54,7 @@ def test_what_is_not_accuracy_has_a_tab_for_each_kind_that_was_measured_and_a_se
     (table,) = page.tabs["correlation"]
     assert table.frame["ours"].tolist()[0] == "-1.00", "the variance of logits falls"
     assert table.frame["verdict"].tolist() == ["holds in full"] * 2 + ["fails in full"] * 2
+    assert set(table.links["n"]) == {"runs/cifar100/resnet10_w16/vanilla/e12-bf16.html"}
     assert table.caption.endswith(f"Of {4 * NETWORKS} comparisons {4 * (NETWORKS - 1)} have no record yet.")
     (table,) = page.tabs["calibration"]
     assert table.caption.endswith(f"Of {CALIBRATIONS} comparisons {CALIBRATIONS - 2} have no record yet.")
@@ -76,9 +79,9 @@ def test_the_summary_has_each_regime_with_a_verdict_the_nearest_first(ran):
     found = assess(ran("full", vanilla=VANILLA, drg=DRG, dsr=[75.0, 75.1, 75.4]))
     head, _, tenth, text = claims_page.summary(found).splitlines()
     assert head.startswith("**The paper's claims about accuracy.** ") and "without those of this study's own" in head
-    assert tenth.startswith("- `tenth` (") and "holds in tenth (1: [`dsr`](#claim-dsr))" in tenth
+    assert tenth.startswith("- `tenth` (") and "holds in `tenth` (1: [`dsr`](#claim-dsr))" in tenth
     assert text.startswith(f"- `full` ({regime('full').text}): ")
-    assert "holds in full (1: [`drg`](#claim-drg)), fails in full (1: [`dsr`](#claim-dsr))" in text
+    assert "holds in `full` (1: [`drg`](#claim-drg)), fails in `full` (1: [`dsr`](#claim-dsr))" in text
     assert "not yet run (21)" in text
 
 
@@ -104,7 +107,7 @@ def test_the_committed_page_shows_every_claim_and_the_verdicts_of_the_committed_
 def test_metrics_of_several_units_are_counted_and_not_mixed(ran):
     rows = {method: [50.0, 51.0, 52.0] for method in ("vanilla", "drg", "dsr", "drg+dsr")}
     told = claims_page.retold(assess(ran("full", **rows)), "calibration")
-    assert "in full (6), not yet run (" in told, "two metrics of three methods"
+    assert "in `full` (6), not yet run (" in told, "two metrics of three methods"
 
 
 def test_claims_are_retold_with_their_verdicts_and_a_link(ran):
@@ -114,7 +117,7 @@ def test_claims_are_retold_with_their_verdicts_and_a_link(ran):
     missing = len(drg["verdicts"]) - 1
     assert told[0] == (
         f"- DRG improves on plain training, on every network. By the paper's own numbers: {drg['computed']}. "
-        f"[`drg`](#claim-drg): holds in full (1: +2.00), not yet run ({missing})."
+        f"[`drg`](#claim-drg): holds in `full` (1: +2.00), not yet run ({missing})."
     )
     assert told[1].endswith(f"[`boundary`](#claim-boundary): not yet run ({2 * NETWORKS}).")
     assert f"By the paper's own numbers: ×{5 / 3.48:.2f}. [`byot-hours`](#claim-byot-hours): not yet" in told[3]

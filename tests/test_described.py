@@ -36,6 +36,12 @@ def test_a_long_line_is_told_by_its_ends_a_short_one_by_its_points_and_a_level_o
     assert described(axes.figure) == f"epoch, accuracy. long: from 10 at 1, to 90 at 9; {expected}"
 
 
+def test_a_figure_with_a_label_of_its_own_is_told_by_it(axes):
+    axes.plot([1, 2], [3, 4], label="line")
+    axes.figure.set_label("vanilla 3 at a cost of 1")
+    assert described(axes.figure) == "vanilla 3 at a cost of 1"
+
+
 @pytest.mark.filterwarnings("ignore:InlineBackend")  # of its own methods
 def test_a_notebook_shows_vectors_and_the_page_has_their_text(axes):
     axes.plot([1], [2], label="one")

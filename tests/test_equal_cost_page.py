@@ -5,6 +5,8 @@ import math
 import numpy as np
 import pytest
 
+from skdcore.study import figures
+from skdcore.study.described import described
 from skdcore.study.equal_cost import bought, cost
 from skdcore.study.equal_cost_page import EqualCost, at_equal_cost, known_costs, points
 from skdcore.study.evidence import of_regime
@@ -138,3 +140,7 @@ def test_the_front_are_the_rows_of_the_model_that_nothing_cheaper_beats(ran):
     for name, interval in family.items():
         assert tuple(frame.loc[name, ["accuracy", "low", "high"]] - sum(VANILLA) / 3) == pytest.approx(interval)
     assert c == pytest.approx(expected) and c > one.gains[1], "the longer runs are of the family"
+    text = described(figures.against_cost({"here": points(one, 120)[0]}))
+    assert text.startswith(f"here: vanilla {sum(VANILLA) / 3:.2f} % at 1.00, on the front; ")
+    low, high = frame.loc["dlb", ["low", "high"]]
+    assert f"dlb {sum(DLB) / 3:.2f} % ({low:.2f} to {high:.2f}) at 1.96, on the front; " in text

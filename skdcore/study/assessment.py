@@ -33,6 +33,7 @@ VERDICT = _object(
     "place network what verdict",
     regime={"type": ["string", "null"]},
     n={"type": ["integer", "null"], "minimum": 0},
+    runs={"type": "array", "items": TEXT},
     **dict.fromkeys("estimate low high baseline printed".split(), _OR_NULL),
 )
 CLAIM = _object(
@@ -52,9 +53,9 @@ def assess(results=RESULTS):
 
     `claims` are those of study.yml, in its order, with a row for each verdict: `regime` (null where there is none) and
     `place`, `network`, `what` is compared or measured, `n`, the `estimate` from `low` to `high`, the `baseline` of a
-    difference of few seeds, the paper's `printed` difference, and the `verdict`.  Differences of accuracy are in
-    percentage points.  `families` {regime: what made the intervals of its comparisons of accuracy}.  `records` is a
-    hash of what all this is made from.
+    difference of few seeds, the paper's `printed` difference, the `verdict`, and the addresses of the pages of its
+    `runs`, from the site's root.  Differences of accuracy are in percentage points.  `families` {regime: what made the
+    intervals of its comparisons of accuracy}.  `records` is a hash of what all this is made from.
     """
     rows, families, evidence = {}, {}, everywhere(results)
     for regime in deciding():
@@ -106,15 +107,16 @@ def _comparison(regime, row):
     one = row.comparison
     numbers = {"n": row.n, "estimate": row.gain, "low": row.low, "high": row.high, "baseline": row.baseline}
     where = {"regime": regime.id, "place": one.experiment.paper or one.experiment.name, "network": row.network}
-    return _row(**where, what=str(one), printed=row.printed, verdict=row.verdict, **numbers)
+    return _row(**where, what=str(one), printed=row.printed, verdict=row.verdict, runs=row.runs, **numbers)
 
 
-def _row(verdict, what, regime=None, place="", network="", n=0, unequal=False, **numbers):
+def _row(verdict, what, regime=None, place="", network="", n=0, runs=(), unequal=False, **numbers):
     """A verdict in the form of the schema."""
     known = {key: numbers.get(key) for key in ("estimate", "low", "high", "baseline", "printed")}
     known = {key: None if pandas.isna(value) else round(float(value), DIGITS) for key, value in known.items()}
     n = None if n is None else int(n)
-    return {"regime": regime, "place": place, "network": network, "what": what, "n": n} | known | {"verdict": verdict}
+    about = {"regime": regime, "place": place, "network": network, "what": what, "n": n, "runs": list(runs)}
+    return about | known | {"verdict": verdict}
 
 
 def _family(evidence, contrasts, c):

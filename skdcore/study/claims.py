@@ -15,6 +15,7 @@ from skdcore.methods import canonical
 from skdcore.models import MODELS
 from skdcore.study.definition import at, known, study
 from skdcore.study.experiments import BASELINE, MISSING, PAPER, Experiment, experiments
+from skdcore.study.links import known_runs
 from skdcore.study.rows import UNEQUAL, Rows
 from skdcore.study.statistics import BETTER, UNDECIDED, WORSE, Interval, against_the_best, over, pairs
 
@@ -159,6 +160,8 @@ def judge(regime, evidence):
 
     `evidence` is that of the regime, a list as `of_regime` gives it.
 
+    `runs` are the addresses of the pages of a comparison's runs, those of the better method first.
+
     A comparison whose methods are all in the model has an interval; of the others that ran, `gain` is the difference
     over the seeds that all methods have, and `baseline` the rivals' mean there.  A family is the evidence of a network,
     how many contrasts of the claims are no gains over vanilla, and the c of their intervals.
@@ -181,6 +184,7 @@ def judge(regime, evidence):
             row = {"claim": claim.id, "asked": bool(claim.asks), "comparison": one, "n": few.n}
             row |= {"network": pair[1], "printed": one.printed(pair[1])}
             row |= rows_.judged(intervals.get(str(one)), few, one.better, *one.rivals)
+            row["runs"] = known_runs(found.runs if found else {}, [one.better, *one.rivals])
             rows.append(row | {"verdict": _verdict(claim, regime, row)})
     return pandas.DataFrame(rows), families
 

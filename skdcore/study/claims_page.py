@@ -10,7 +10,7 @@ from skdcore.study.links import to_claim
 from skdcore.study.measured import KINDS, OPEN
 from skdcore.study.rows import FEW, UNEQUAL
 from skdcore.study.sentences import PERCENT, not_run
-from skdcore.study.statistics import NO_GAIN, UNDECIDED
+from skdcore.study.statistics import MIN_SEEDS, NO_GAIN, UNDECIDED
 from skdcore.study.tables import interval
 
 FORMS = {ACCURACY: "{:+z.2f}", "time": "×{:.2f}", "storage": "×{:.2f}", "correlation": "{:+z.2f}"}
@@ -65,8 +65,9 @@ def _verdicts(rows, form=""):
 def _named(row):
     """A verdict with its regime, unless it names it already, is open, or is at the paper's own scale."""
     where = f"in {row.regime}"
-    whole = row.verdict in OPEN or pandas.isna(row.regime) or row.regime == PAPER or where in row.verdict
-    return row.verdict if whole else f"{row.verdict} {where}"
+    if row.verdict in OPEN or pandas.isna(row.regime) or row.regime == PAPER:
+        return row.verdict
+    return f"{row.verdict.removesuffix(where).strip()} in `{row.regime}`"
 
 
 def tabs(found):
@@ -82,7 +83,10 @@ def tabs(found):
             continue
         caption = f"The claims in regime {regime.id} ({regime.text}): differences in percentage points. "
         caption += f"Of {len(own)} comparisons {len(own) - len(ran)} are {MISSING}."
-        table = Table(pandas.DataFrame(map(_difference, ran.itertuples())), caption, f"tab-claims-{regime.id}")
+        if ran["baseline"].notna().any():
+            caption += f" With fewer than {MIN_SEEDS} seeds, the other side's accuracy at the same seeds is given."
+        rows = pandas.DataFrame(map(_difference, ran.itertuples()))
+        table = Table(rows, caption, f"tab-claims-{regime.id}", _to_runs(ran))
         shown[regime.id] = [table, *found["families"].get(regime.id, [])]
     return Tabs(shown, not_run(missing))
 
@@ -113,8 +117,16 @@ def beyond(found):
             continue
         caption = f"Claims of {kind}. Ours is {SPREADS[kind]}. Of {len(own)} comparisons {len(own) - len(ran)} have no "
         table = pandas.DataFrame([_measurement(row, FORMS[kind]) for row in ran.itertuples()])
-        shown[kind] = [Table(table.loc[:, (table != "").any()], f"{caption}record yet.", f"tab-claims-{kind}")]
+        table = table.loc[:, (table != "").any()]
+        shown[kind] = [
+            Table(table, f"{caption}record yet.", f"tab-claims-{kind}", _to_runs(ran) if "n" in table else {})
+        ]
     return Tabs(shown, " ".join(after))
+
+
+def _to_runs(rows):
+    """The links of a table: n leads to the runs of the method that a row is about."""
+    return {"n": [runs[0] if runs else None for runs in rows["runs"]]}
 
 
 def _measurement(row, form):
@@ -165,5 +177,6 @@ def _in_regime(regime, own):
     for word in (*answers(within(regime)), NO_GAIN, UNDECIDED, UNEQUAL, FEW, MISSING):
         rows = own[own["verdict"] == word]
         names = ", ".join(to_claim(claim) for claim in rows["claim"].unique() if word != MISSING)
-        parts += [f"{word} ({': '.join(filter(None, [str(len(rows)), names]))})"] if len(rows) else []
+        named = word.replace(f"in {regime.id}", f"in `{regime.id}`")
+        parts += [f"{named} ({': '.join(filter(None, [str(len(rows)), names]))})"] if len(rows) else []
     return f"`{regime.id}` ({regime.text}): {', '.join(parts)}."

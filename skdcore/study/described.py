@@ -9,8 +9,8 @@ MOST = 8  # points of a line that are all named; of a longer one, the ends are
 
 
 def described(figure):
-    """The labelled lines and points of each panel with their numbers, under the panel's title and axes."""
-    return " ".join(filter(None, map(_panel, figure.axes)))
+    """The figure's own label or, without one, the labelled lines and points of each panel under its title and axes."""
+    return figure.get_label() or " ".join(filter(None, map(_panel, figure.axes)))
 
 
 def _panel(axes):

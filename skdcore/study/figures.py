@@ -117,7 +117,16 @@ def against_cost(points):
         axes.margins(x=0.15, y=0.1)
         _name(axes, inside[inside["front"] | (inside["cost"] > THRESHOLD)] if len(inside) else few)
     _shared_legend(figure, panels, ncols=2)
+    figure.set_label(
+        " ".join(f"{title}: {'; '.join(map(_at_cost, frame.itertuples()))}." for title, frame in points.items())
+    )
     return figure
+
+
+def _at_cost(one):
+    """A row of `equal_cost_page.points` in words."""
+    span = "" if pandas.isna(one.low) else f" ({one.low:.2f} to {one.high:.2f})"
+    return f"{one.row} {one.accuracy:.2f} %{span} at {one.cost:.2f}{', on the front' * one.front}"
 
 
 def _name(axes, rows):
@@ -172,6 +181,11 @@ def gains_by_gap(found, printed):
     main.set(xlabel="vanilla: training minus test accuracy, percentage points", xlim=(-4, measured["gap"].max() + 6))
     main.set_ylabel("gain over vanilla, percentage points")
     figure.legend(loc="outside lower center", ncols=5, frameon=False)
+    gaps = "; ".join(
+        f"{one.method} {one.gain:+.2f} in {one.regime} (gap {one.gap:.1f})" for one in measured.itertuples()
+    )
+    theirs = "; ".join(f"{one.method} {one.gain:+.2f} on {one.network}" for one in printed.itertuples())
+    figure.set_label(f"Gains over vanilla: {gaps}. The paper's gains: {theirs}.")
     return figure
 
 

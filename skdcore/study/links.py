@@ -23,6 +23,11 @@ def to_runs(runs, rows):
     return [run_page(next(iter(runs[row].values()))["run"]) if runs.get(row) else None for row in rows]
 
 
+def known_runs(runs, rows):
+    """The same without those of rows that did not run."""
+    return [page for page in to_runs(runs, rows) if page]
+
+
 def to_sections(row):
     """A row's name in backticks, such as `drg(k=1)+dsr`, as Markdown: each method links to its section.
 

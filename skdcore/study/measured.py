@@ -4,7 +4,8 @@ Each takes the claim, the evidence of every regime (`evidence.everywhere`) and t
 for every measurement that the claim asks for, with these keys:
 `regime`: its id, or None; `place`: where a verdict on it holds, in words, and empty at the paper's own scale;
 `network`; `what` was measured, in words; `n`, how often, or None for a count; `estimate`, with `low` and `high`; and
-`unequal`, if the spread of a row in it stands out.  NaN is what there is no record of.
+`unequal`, if the spread of a row in it stands out; `runs`, the addresses of the pages of its runs, if it is of runs.
+NaN is what there is no record of.
 """
 
 from itertools import product
@@ -19,6 +20,7 @@ from skdcore.study.claims import within
 from skdcore.study.drawings import SHARED, committed
 from skdcore.study.experiments import MISSING, RESULTS, deciding, experiment, regime
 from skdcore.study.metrics import direction
+from skdcore.study.links import known_runs
 from skdcore.study.rows import FEW, UNEQUAL, Rows
 from skdcore.study.statistics import LEVEL, MIN_SEEDS, bonferroni
 from skdcore.study.variance import DEFINITIONS, correlations
@@ -81,6 +83,7 @@ def correlation(claim, evidence, results):
                 r = found[name].dropna().astype(float)
                 ends = (r.min(), r.max()) if len(r) >= MIN_SEEDS else (nan, nan)
                 row = place | {"what": f"r of `{method}`: {name}", "n": len(r), "estimate": r.mean()}
+                row["runs"] = known_runs(one.runs if one else {}, [method])
                 rows.append(row | dict(zip(("low", "high"), ends, strict=True)))
     return rows
 
@@ -95,7 +98,7 @@ def probabilities(claim, evidence, results):
     for place, one in _places(evidence):
         for metric, words in metrics.items():
             level = bonferroni(len(metrics) * max(1, one.networks if one else 1))
-            rows += [place | row for row in _differences(claim, words, one.finals(metric) if one else {}, level)]
+            rows += [place | row for row in _differences(claim, words, one.finals(metric) if one else {}, one, level)]
     return rows
 
 
@@ -113,19 +116,23 @@ def _drawn(claim, figure, metric, evidence, results):
     """The differences in a metric of a figure's drawings, in each regime; those of a network are simultaneous."""
     drawn = {tuple(map(one.about.get, SHARED)): one for one in committed(figure, results)}
     rows = []
-    for place, _ in _places(evidence):
+    for place, runs in _places(evidence):
         chosen = regime(place["regime"])
         dataset = chosen.dataset or experiment("table_1").dataset
         one = drawn.get((dataset, place["network"], chosen.epochs, chosen.precision))
-        rows += [place | row for row in _differences(claim, metric, one.values(metric) if one else {}, LEVEL)]
+        rows += [place | row for row in _differences(claim, metric, one.values(metric) if one else {}, runs, LEVEL)]
     return rows
 
 
-def _differences(claim, words, values, level):
-    """A row for each difference that a claim asks for, of {method: {seed: value}}; the intervals are simultaneous."""
+def _differences(claim, words, values, evidence, level):
+    """A row for each difference that a claim asks for, of {method: {seed: value}}; the intervals are simultaneous.
+
+    `evidence`, or None, has the runs.
+    """
     found, _ = Rows(values, level, direction).differences([*product(claim.of, claim.against)])
     for (method, rival), one in found.items():
         row = {"what": f"{words} of `{method}` minus that of `{rival}`", "estimate": one["gain"]}
+        row |= {"runs": known_runs(evidence.runs if evidence else {}, [method, rival])}
         yield row | {key: one[key] for key in ("n", "low", "high")} | {"unequal": one["verdict"] == UNEQUAL}
 
 
