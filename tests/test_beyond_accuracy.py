@@ -56,7 +56,17 @@ def test_one_seed_has_no_other_seed_of_vanilla(held):
     page = beyond_accuracy.tabs("table_1", held(1))
     (table,) = page.tabs["tenth"]
     assert table.frame["differs from vanilla, %"].tolist() == ["", "25.0"]
-    assert table.frame.iloc[1].tolist() == ["`drg`", "1", "0.500", "0.500", "2.800", "0.020", "97.00", "25.0"]
+    assert table.frame.iloc[1].tolist() == [
+        "`drg`",
+        "1",
+        "0.5000",
+        "0.5000",
+        "2.000",
+        "2.8000",
+        "0.0200",
+        "97.00",
+        "25.0",
+    ]
     assert table.name == "tab-table-1-beyond-tenth-resnet10-w16"
 
 

@@ -254,10 +254,10 @@ def test_the_records_of_a_regime_are_those_of_all_experiments_or_of_one(ran):
 
 
 def test_a_folder_of_records_that_is_not_there_is_named_not_taken_for_an_empty_one(tmp_path):
-    for read in (evidence.everywhere, all_runs.listed):
+    for read in (evidence.everywhere, all_runs.table):
         with pytest.raises(FileNotFoundError, match="resultz: no such folder of records"):
             read(tmp_path / "resultz")
-    assert not any(evidence.everywhere(tmp_path).values()) and all_runs.listed(tmp_path).empty
+    assert not any(evidence.everywhere(tmp_path).values()) and "No records" in all_runs.table(tmp_path).data
 
 
 def test_a_record_whose_batch_follows_its_data_is_found(ran):

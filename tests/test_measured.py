@@ -145,7 +145,7 @@ def test_calibration_is_the_difference_at_the_same_seeds_with_the_interval_of_th
     assert (drg["estimate"], drg["low"], drg["high"]) == pytest.approx(expected)
     assert (drg["n"], drg["verdict"]) == (3, "lower")
     assert found["ECE of `dsr` minus that of `vanilla`"]["verdict"] == "not yet run"
-    assert found["NLL, scaled of `drg` minus that of `vanilla`"]["n"] == 0, "older records lack it"
+    assert found["scaled NLL of `drg` minus that of `vanilla`"]["n"] == 0, "older records lack it"
     (one,) = of_regime(regime("tenth"), results)
     assert one.networks == 1
 
@@ -157,7 +157,7 @@ def test_the_fitted_temperature_gives_the_verdict_on_overconfidence(ran, shift, 
 
     results = changed(ran("tenth", vanilla=[31.0, 31.5, 31.2], dsr=[31.0, 31.5, 31.2]), change)
     (dsr,) = (row for row in rows("confidence", results) if row["n"])
-    assert dsr["what"] == "temperature of `dsr` minus that of `vanilla`"
+    assert dsr["what"] == "fitted temperature of `dsr` minus that of `vanilla`"
     assert dsr["estimate"] == pytest.approx(shift + 0.001) and dsr["verdict"] == f"{expected} in tenth"
 
 

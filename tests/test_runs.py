@@ -22,6 +22,7 @@ from skdcore.study.descriptions import descriptions
 from skdcore.study.display import Table
 from skdcore.study.experiments import RESULTS, ROOT
 from skdcore.study.links import run_page, to_sections
+from skdcore.study.tables import listing
 from skdcore.train import Run
 
 HOSTILE = '<script>alert("x")</script> & "y"\n| `z`'
@@ -84,8 +85,8 @@ def test_the_metrics_are_those_of_the_records_with_their_mean(made):
     shown = rows(made(change), "Final metrics")
     assert shown["test accuracy, %"] == ["52.00", "53.00", "52.50 ± 0.71"]
     assert shown["training accuracy, %"] == ["90.00", "91.00", "90.50 ± 0.71"]
-    assert shown["NLL"] == ["1.2346", "1.2346", "1.2346 ± 0.0000"]
-    assert shown["NLL, scaled"][0] == "1.1000" and shown["ECE, scaled"] == ["not recorded", "not recorded", ""]
+    assert shown["NLL, nats"] == ["1.2346", "1.2346", "1.2346 ± 0.0000"]
+    assert shown["scaled NLL, nats"][0] == "1.1000" and shown["scaled ECE"] == ["not recorded", "not recorded", ""]
 
 
 def test_what_made_a_run_is_shown_and_what_an_old_record_lacks_is_not_recorded(made):
@@ -309,9 +310,9 @@ def test_all_runs_are_listed_with_their_pages_the_failed_ones_too(ran):
     failed = {key: record[key] for key in ("run", "provenance")} | {"state": "failed", "reason": "x"}
     failed["provenance"]["commit"] = HOSTILE
     records.write(records.path(results, record["run"]), failed)
-    frame = all_runs.listed(results)
+    frame = listing(records.under(results))
     assert frame["method"].tolist() == ["drg", "vanilla"] and frame["state"].tolist() == ["failed", "finished"]
-    assert frame["accuracy, %"][1] == 52.0 and frame["page"][1] == "runs/cifar100/resnet10_w16/vanilla/e12-bf16.html"
+    assert frame["accuracy"][1] == 52.0 and frame["page"][1] == "runs/cifar100/resnet10_w16/vanilla/e12-bf16.html"
     shown = all_runs.table(results).data
     assert "../runs/cifar100/resnet10_w16/vanilla/e12-bf16.html" in shown and "<script>alert" not in shown
     assert shown == all_runs.table(results).data
@@ -354,7 +355,7 @@ def test_every_number_of_a_committed_table_that_links_to_runs_leads_to_their_pag
 
 def test_the_page_of_all_runs_links_to_each_run_page_and_is_small():
     file = ROOT / "book/experiments/runs.ipynb"
-    text, pages = file.read_text().replace("\\/", "/"), set(all_runs.listed(RESULTS)["page"])
+    text, pages = file.read_text().replace("\\/", "/"), set(listing(records.under(RESULTS))["page"])
     assert {EXTRA / unquote(page) for page in pages} == {*COMMITTED}
     assert [page for page in pages if f"../{page}" not in text] == []
     assert file.stat().st_size < 1_500_000

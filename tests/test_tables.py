@@ -102,7 +102,7 @@ def test_a_listing_has_a_row_for_each_record_the_failed_ones_too(two):
 
 def test_final_metrics_stand_in_a_row_for_each_run_the_failed_ones_too(two):
     table = tables.finals(two, "tab-x")
-    assert table.frame["accuracy, %"].tolist() == ["52.0", ""]
+    assert table.frame["test accuracy, %"].tolist() == ["52.00", ""]
     assert table.caption.startswith("Final metrics on the test split: cifar100, resnet10_w16, seed 0. 2 runs of 12")
     assert len(tables.finals(two[1:], "tab-x").frame) == 1
 

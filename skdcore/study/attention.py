@@ -29,7 +29,7 @@ HEADS = {
     metrics.LOWER: "The maps of DRG show less well what its network uses than those of plain training.",
     UNDECIDED: "It is undecided whether DRG's maps show better what its network uses than those of plain training do.",
 }
-COLUMNS = {"deletion": "deletion (lower is better)", "insertion": "insertion (higher is better)"}
+COLUMNS = "deletion", "insertion"
 
 
 def measure(net, test, run):
@@ -121,9 +121,10 @@ def finding(drawing):
 def shown(drawing):
     """The finding and the table of a drawing, and whether it has the AC's maps."""
     caption = f"Do the maps show what the networks use? {drawing.title}, {TESTED} test images: the area under the "
-    caption += "probability of the predicted class while pixels are deleted or inserted in the map's order."
+    caption += "probability of the predicted class while pixels are deleted (lower is better) or inserted (higher is "
+    caption += "better) in the map's order."
     values, beside = ({name: of(name) for name in COLUMNS} for of in (drawing.values, partial(of_classifiers, drawing)))
-    table = metrics.table(values, COLUMNS, caption, f"tab-fig-8-{drawing.label}", beside)
+    table = metrics.table(values, caption, f"tab-fig-8-{drawing.label}", drawing.pages, beside)
     notes = [] if any(beside.values()) else ["The AC has no map here, because its weights were not kept."]
     means = {name: pandas.DataFrame(by_method).mean() for name, by_method in values.items()}
     blind = means["insertion"].index[means["insertion"] <= means["deletion"]]

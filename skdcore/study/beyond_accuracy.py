@@ -11,22 +11,22 @@ from skdcore.study import links
 from skdcore.study.display import Table, Tabs
 from skdcore.study.evidence import on
 from skdcore.study.experiments import BASELINE, RESULTS, experiment, serving
+from skdcore.study.quantities import head, shown
 
-COLUMNS = {"nll": "NLL", "ece": "ECE", "nll_scaled": "NLL, scaled", "ece_scaled": "ECE, scaled"}
-COLUMNS |= {"train_accuracy": "training accuracy, %"}
+COLUMNS = "nll", "ece", "temperature", "nll_scaled", "ece_scaled", "train_accuracy"
 
 
 def tabs(name, results=RESULTS):
     """A table of an experiment for each regime whose records hold more than accuracy, under tabs."""
-    chosen, shown, missing = experiment(name), {}, []
+    chosen, blocks, missing = experiment(name), {}, []
     for regime in serving(chosen):
         there = [(one, frame) for one in on(chosen, regime, results) if len(frame := means(chosen, one, results))]
         missing += [] if there else [regime.id]
         for one, frame in there:
             label = f"tab-{name}-beyond-{regime.id}-{one.network}".replace("_", "-")
-            shown.setdefault(regime.id, []).extend([_table(one, frame, label), *_lost(one, frame["method"], results)])
+            blocks.setdefault(regime.id, []).extend([_table(one, frame, label), *_lost(one, frame["method"], results)])
     names = ", ".join(f"`{name}`" for name in missing)
-    return Tabs(shown, f"No record holds these numbers yet in {names}." if missing else "")
+    return Tabs(blocks, f"No record holds these numbers yet in {names}." if missing else "")
 
 
 def means(experiment, evidence, results=RESULTS):
@@ -89,13 +89,12 @@ def disagreement(one, other):
 
 def _table(evidence, frame, label):
     columns = {"method": "`" + frame["method"] + "`", "n": frame["n"].astype(str)}
-    columns |= {words: frame[key].map("{:.3f}".format) for key, words in COLUMNS.items()}
-    columns["training accuracy, %"] = frame["train_accuracy"].map("{:.2f}".format)
-    columns["differs from vanilla, %"] = frame["differs"].map(
-        lambda share: "" if pandas.isna(share) else f"{share:.1f}"
+    columns |= {head(key): [shown(key, value) for value in frame[key]] for key in (*COLUMNS, "differs")}
+    caption = (
+        f"Calibration and disagreement, {evidence.title}: means over n seeds. Scaled: after division of the logits by "
+        "the fitted temperature, which is above 1 for an over-confident network and below 1 for an under-confident "
+        "one. The last column compares a method with vanilla of the same seed, and vanilla with its own other seeds. "
+        "Older records do not hold these metrics, so n can be smaller than in other tables."
     )
-    caption = f"Calibration and disagreement, {evidence.title}: means over n seeds. Scaled: after temperature scaling. "
-    caption += "The last column compares a method with vanilla of the same seed, and vanilla with its own other seeds. "
-    caption += "Older records do not hold these metrics, so n can be smaller than in other tables."
-    to_runs = dict.fromkeys(COLUMNS.values(), links.to_runs(evidence.runs, frame["method"]))
+    to_runs = dict.fromkeys(map(head, COLUMNS), links.to_runs(evidence.runs, frame["method"]))
     return Table(pandas.DataFrame(columns), caption, label, to_runs)

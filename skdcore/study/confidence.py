@@ -11,18 +11,14 @@ import torch
 from skdcore.losses import softmax
 from skdcore.measures import BINS, bins, scaled
 from skdcore.study import metrics
+from skdcore.study.quantities import head
 
 FIGURE = "fig_5"
 METHODS = "vanilla", "drg", "dsr", "drg+dsr"
 IMAGES, TOP = 3, 30
 SETTINGS = {"images": IMAGES, "top": TOP, "bins": BINS}
-COLUMNS = {"p_true": "p(true class)", "entropy": "entropy, nats", "nll": "NLL, nats", "ece": "ECE"}
-SAID = {
-    "p_true": "mean probability of the true class",
-    "ece": "calibration error",
-    "ece_scaled": "calibration error after temperature scaling",
-}
-SCALED = {"nll_scaled": "NLL, scaled", "ece_scaled": "ECE, scaled"}
+COLUMNS = "p_true", "entropy", "nll", "ece", "nll_scaled", "ece_scaled"
+SAID = "p_true", "ece", "ece_scaled"
 
 
 @torch.no_grad()
@@ -59,14 +55,13 @@ def finding(drawing):
     rows = {metric: metrics.of_method(drawing.values(metric), "drg+dsr") for metric in SAID}
     if None in rows.values():
         return "DRG+DSR did not run beside vanilla."
-    parts = [f"{words} {metrics.difference(rows[metric])}, {rows[metric].verdict}" for metric, words in SAID.items()]
+    parts = [f"{head(key)} {metrics.difference(key, row)}, {row.verdict}" for key, row in rows.items()]
     return f"**DRG+DSR minus plain training:** {'; '.join(parts)}."
 
 
 def shown(drawing):
     """The finding and the table of a drawing."""
-    columns = COLUMNS | SCALED
-    values = {metric: drawing.values(metric) for metric in columns}
+    values = {metric: drawing.values(metric) for metric in COLUMNS}
     caption = f"Confidence over the whole test split, {drawing.title}. Lower is better in NLL and ECE; entropy and "
     caption += "p(true class) are neither good nor bad by themselves. Scaled: after temperature scaling."
-    return [finding(drawing), metrics.table(values, columns, caption, f"tab-fig-5-{drawing.label}")]
+    return [finding(drawing), metrics.table(values, caption, f"tab-fig-5-{drawing.label}", drawing.pages)]

@@ -15,6 +15,7 @@ from skdcore.state import load_arrays, readable, save_arrays
 from skdcore.study.body import again
 from skdcore.study.display import Tabs
 from skdcore.study.experiments import MINIATURE, RESULTS, regime
+from skdcore.study.links import run_page
 from skdcore.sweep import sweep
 from skdcore.train import Run, trained_network
 
@@ -44,6 +45,14 @@ class Drawing:
     def label(self):
         """Of its tables; no two drawings of a figure share it."""
         return re.sub("[^a-z0-9]+", "-", self.title.lower())
+
+    @property
+    def pages(self):
+        """{method: the address of its runs}."""
+        return {
+            method: run_page(self.about | {"method": method, "seed": min(self.weights[method])})
+            for method in self.weights
+        }
 
     @property
     def methods(self):

@@ -19,8 +19,9 @@ from skdcore.study import costs, features
 from skdcore.study.claims import within
 from skdcore.study.drawings import SHARED, committed
 from skdcore.study.experiments import MISSING, RESULTS, deciding, experiment, regime
-from skdcore.study.metrics import direction
 from skdcore.study.links import known_runs
+from skdcore.study.metrics import direction
+from skdcore.study.quantities import QUANTITIES
 from skdcore.study.rows import FEW, UNEQUAL, Rows
 from skdcore.study.statistics import LEVEL, MIN_SEEDS, bonferroni
 from skdcore.study.variance import DEFINITIONS, correlations
@@ -28,8 +29,8 @@ from skdcore.study.variance import DEFINITIONS, correlations
 UNMEASURED = "not yet measured"
 OPEN = MISSING, UNMEASURED  # there is no record
 METRICS = {  # final metrics of a record by kind of claim, lower being what the paper claims or better
-    "confidence": {"temperature": "temperature"},
-    "calibration": {"ece": "ECE", "nll": "NLL", "ece_scaled": "ECE, scaled", "nll_scaled": "NLL, scaled"},
+    "confidence": ["temperature"],
+    "calibration": ["ece", "nll", "ece_scaled", "nll_scaled"],
 }
 NOTHING = {"n": 0, "estimate": nan, "low": nan, "high": nan}
 
@@ -96,9 +97,9 @@ def probabilities(claim, evidence, results):
     """
     rows, metrics = [], METRICS[claim.kind]
     for place, one in _places(evidence):
-        for metric, words in metrics.items():
+        for metric in metrics:
             level = bonferroni(len(metrics) * max(1, one.networks if one else 1))
-            rows += [place | row for row in _differences(claim, words, one.finals(metric) if one else {}, one, level)]
+            rows += [place | row for row in _differences(claim, metric, one.finals(metric) if one else {}, one, level)]
     return rows
 
 
@@ -124,14 +125,14 @@ def _drawn(claim, figure, metric, evidence, results):
     return rows
 
 
-def _differences(claim, words, values, evidence, level):
+def _differences(claim, metric, values, evidence, level):
     """A row for each difference that a claim asks for, of {method: {seed: value}}; the intervals are simultaneous.
 
     `evidence`, or None, has the runs.
     """
     found, _ = Rows(values, level, direction).differences([*product(claim.of, claim.against)])
     for (method, rival), one in found.items():
-        row = {"what": f"{words} of `{method}` minus that of `{rival}`", "estimate": one["gain"]}
+        row = {"what": f"{QUANTITIES[metric].words} of `{method}` minus that of `{rival}`", "estimate": one["gain"]}
         row |= {"runs": known_runs(evidence.runs if evidence else {}, [method, rival])}
         yield row | {key: one[key] for key in ("n", "low", "high")} | {"unequal": one["verdict"] == UNEQUAL}
 

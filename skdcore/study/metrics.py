@@ -3,14 +3,16 @@
 The model and the intervals are those of `statistics`, a family for each metric.
 """
 
-from math import isnan, nan
+from math import nan
 
 import pandas
 
 from skdcore.study.display import Table
 from skdcore.study.experiments import BASELINE
+from skdcore.study.quantities import head, shown
 from skdcore.study.rows import FEW, UNEQUAL, Rows
-from skdcore.study.statistics import LEVEL, MIN_SEEDS, UNDECIDED
+from skdcore.study.sentences import PERCENT
+from skdcore.study.statistics import MIN_SEEDS, UNDECIDED
 
 HIGHER, LOWER = "higher", "lower"
 
@@ -31,34 +33,36 @@ def differences(values):
     return pandas.DataFrame(rows)
 
 
-def table(values, columns, caption, label, beside=None):
-    """A `Table` of {metric: {method: {seed: value}}}: rows for each metric of `columns` {name: words}, by method.
+def table(values, caption, label, to_runs, beside=None):
+    """A `Table` of {metric: {method: {seed: value}}}: rows for each metric, by method.
 
-    `beside` is of the same form: rows that are in no model, as they are of another network than the methods'.
+    `to_runs` {method: the address of its runs}.  `beside` is of the form of `values`: rows that are in no model, as
+    they are of another network than the methods'.
     """
-    rows = []
-    for metric, words in columns.items():
-        others = differences(beside[metric]) if beside else pandas.DataFrame()
-        for row in pandas.concat([differences(values[metric]), others]).itertuples():
-            shown = {"metric": words, "method": f"`{row.method}`", "n": f"{row.n}", "mean ± sd": mean(row)}
-            rows.append(shown | {"minus vanilla's": difference(row), "verdict": row.verdict})
+    rows, pages = [], []
+    for metric, by_method in values.items():
+        words, others = head(metric), differences(beside[metric]) if beside else pandas.DataFrame()
+        for row in pandas.concat([differences(by_method), others]).itertuples():
+            about = {"metric": words, "method": f"`{row.method}`", "n": f"{row.n}", "mean ± sd": mean(metric, row)}
+            rows.append(about | {"minus vanilla's": difference(metric, row), "verdict": row.verdict})
+            pages.append(to_runs.get(row.method))
             words = ""
-    rule = f"Means and standard deviations over n seeds; differences from vanilla with simultaneous {100 * LEVEL:g} % "
-    rule += f"intervals, a family for each metric. With fewer than {MIN_SEEDS} seeds there is no interval."
+    rule = f"Means and standard deviations over n seeds; differences from vanilla with simultaneous {PERCENT} "
+    rule += "intervals, a family for each metric, of the methods in this table alone. With fewer than "
+    rule += f"{MIN_SEEDS} seeds there is no interval."
     frame = pandas.DataFrame(rows)
-    return Table(frame.loc[:, (frame != "").any()], f"{caption} {rule}", label)
+    return Table(frame.loc[:, (frame != "").any()], f"{caption} {rule}", label, {"mean ± sd": pages})
 
 
-def mean(row):
+def mean(metric, row):
     """Mean and standard deviation of a row of `differences`."""
-    return f"{row.mean:.3f}" + (f" ± {row.sd:.3f}" if row.n > 1 else "")
+    return shown(metric, row.mean) + (f" ± {shown(metric, row.sd)}" if row.n > 1 else "")
 
 
-def difference(row):
+def difference(metric, row):
     """The difference of a row, and its interval."""
-    if isnan(row.gain):
-        return ""
-    return f"{row.gain:+z.3f}" + ("" if isnan(row.low) else f" ({row.low:+z.3f} to {row.high:+z.3f})")
+    low, high = (shown(metric, end, "+") for end in (row.low, row.high))
+    return shown(metric, row.gain, "+") + (f" ({low} to {high})" if low else "")
 
 
 def direction(low, high):
@@ -73,15 +77,15 @@ def of_method(values, method):
 
 
 def finding(values, method, heads, decides):
-    """What the metrics {words: {method: {seed: value}}} say of a method beside vanilla, after the head of its verdict.
+    """What the metrics {metric: {method: {seed: value}}} say of a method beside vanilla, after its verdict's head.
 
     `heads` {verdict: sentence} are for the metric `decides`; with fewer than MIN_SEEDS seeds there is no verdict.
     """
-    rows = {words: of_method(by_method, method) for words, by_method in values.items()}
+    rows = {metric: of_method(by_method, method) for metric, by_method in values.items()}
     if None in rows.values():
         return f"{method.upper()} did not run beside vanilla."
-    numbers = "; ".join(f"{words} {difference(row)}" for words, row in rows.items())
+    numbers = "; ".join(f"{head(metric)} {difference(metric, row)}" for metric, row in rows.items())
     heads = heads | {FEW: f"With fewer than {MIN_SEEDS} seeds there is no verdict."}
     heads |= {UNEQUAL: "The spread of the seeds is unequal, so there is no verdict."}
-    head = heads[rows[decides].verdict]
-    return f"**{head}** {method.upper()} minus vanilla: {numbers}."
+    verdict = heads[rows[decides].verdict]
+    return f"**{verdict}** {method.upper()} minus vanilla: {numbers}."

@@ -18,22 +18,13 @@ from skdcore.study import curves, predictions
 from skdcore.study.equal_cost import longer
 from skdcore.study.experiments import BASELINE, MINIATURE, every_run, experiments, regimes
 from skdcore.study.links import address, run_page
+from skdcore.study.quantities import head, shown
 
 FOLDER = "_extra"  # in the book; html_extra_path in _config.yml: what is in it is copied to the site's root
 UP = "../../../.."  # from a run page to the site's root
 AGAIN = "_build/again"  # a results folder without the record, as a run that has its record is not trained again
 NOT_RECORDED = "not recorded"
-METRICS = {  # of a record's `final`: words and digits
-    "accuracy": ("test accuracy, %", ".2f"),
-    "train_accuracy": ("training accuracy, %", ".2f"),
-    "nll": ("NLL", ".4f"),
-    "ece": ("ECE", ".4f"),
-    "nll_scaled": ("NLL, scaled", ".4f"),
-    "ece_scaled": ("ECE, scaled", ".4f"),
-    "temperature": ("temperature", ".3f"),
-    "entropy": ("entropy", ".4f"),
-    "p_true": ("p(true class)", ".4f"),
-}
+METRICS = "accuracy train_accuracy nll ece nll_scaled ece_scaled temperature entropy p_true".split()  # of `final`
 MADE = {  # of a record's `provenance`
     "device": "machine",
     "threads": "threads",
@@ -154,11 +145,10 @@ def _tables():
 def _metrics(runs):
     """{words: a text for each seed, and their mean and standard deviation} of the final metrics."""
     rows = {}
-    for key, (words, form) in METRICS.items():
+    for key in METRICS:
         values = pandas.Series([record.get("final", {}).get(key) for record in runs.records.values()], dtype=float)
-        texts = [_fact(None if pandas.isna(value) else format(value, form)) for value in values]
-        spread = f" ± {values.std():{form}}" if values.count() > 1 else ""
-        rows[words] = [*texts, "" if values.count() == 0 else f"{values.mean():{form}}{spread}"]
+        spread = f" ± {shown(key, values.std())}" if values.count() > 1 else ""
+        rows[head(key)] = [shown(key, value) or NOT_RECORDED for value in values] + [shown(key, values.mean()) + spread]
     return rows
 
 

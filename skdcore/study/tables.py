@@ -9,6 +9,7 @@ from skdcore.machine import AND
 from skdcore.study import costs, links
 from skdcore.study.display import Table, Tabs
 from skdcore.study.experiments import BASELINE, MISSING, RESULTS
+from skdcore.study.quantities import head, shown
 from skdcore.study.statistics import LEVEL, MIN_SEEDS
 
 TIMED = "resnet18"  # the network of which the paper prints seconds
@@ -52,24 +53,24 @@ def printed(experiment, networks, name):
 
 def finals(found, name):
     """The final metrics of a few runs, a row each."""
-    columns = {"method": "method", "accuracy": "accuracy, %", "nll": "NLL, nats", "ece": "ECE"}
-    columns |= {"entropy": "entropy, nats", "p_true": "p(true class)", "minutes": "minutes"}
-    frame = listing(found).reindex(columns=columns).rename(columns=columns).round({"accuracy, %": 2, "minutes": 1})
-    frame["method"] = "`" + frame["method"] + "`"
+    listed = listing(found)
+    frame = pandas.DataFrame({"method": "`" + listed["method"] + "`"})
+    for key in ("accuracy", "nll", "ece", "entropy", "p_true", "minutes"):
+        frame[head(key)] = [shown(key, value) for value in listed.get(key, [nan] * len(listed))]
     run = found[0]["run"]
     caption = f"Final metrics on the test split: {run['dataset']}, {run['model']}, seed {run['seed']}. {made(found)}"
-    to_runs = {"accuracy, %": [links.run_page(record["run"]) for record in found]}
-    return Table(frame.round(3).astype(object).fillna("").astype(str), caption, name, to_runs)
+    return Table(frame, caption, name, {head("accuracy"): listed["page"]})
 
 
 def listing(found):
-    """Records as a frame, a row each: the run, how it ended, and the final metrics."""
+    """Records as a frame, a row each: the run, its page, how it ended, the final metrics, minutes, date and commit."""
     rows = []
     for record in found:
-        settings = {key: record["run"][key] for key in ("dataset", "model", "method", "epochs", "precision", "seed")}
+        run = {key: record["run"][key] for key in ("method", "seed", "dataset", "model", "epochs", "precision")}
         minutes = record.get("cost", {}).get("seconds", nan) / 60  # a failed run may lack it
-        made_on = {key: record["provenance"][key] for key in ("device", "threads")}
-        rows.append(settings | {"state": record["state"]} | record.get("final", {}) | {"minutes": minutes} | made_on)
+        made_on = {key: record["provenance"].get(key) for key in ("ended", "commit")}
+        rows.append(run | record.get("final", {}) | {"minutes": minutes, "state": record["state"]} | made_on)
+        rows[-1]["page"] = links.run_page(run)
     return pandas.DataFrame(rows)
 
 
