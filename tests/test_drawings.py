@@ -1,6 +1,7 @@
 """Figures 5, 8 and 9: what is measured on a network, and the file that keeps it."""
 
 from base64 import b64decode
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -12,6 +13,7 @@ from skdcore.data import Data
 from skdcore.errors import Damaged
 from skdcore.measures import calibration_error, predict, scaled, scores
 from skdcore.models import network
+from skdcore.precision import autocast
 from skdcore.study import attention, confidence, drawings, features, metrics, pictures
 from skdcore.study.experiments import RESULTS
 from skdcore.study.statistics import fit, intervals, over
@@ -159,7 +161,7 @@ def test_the_committed_drawings_are_of_the_networks_of_committed_records():
 
 
 def test_confidence_ranks_the_probabilities_of_each_image(net, split):
-    found = confidence.measure(net, split, None)
+    found = confidence.measure(net, split, Run("glyphs", "resnet10_w16", "drg", precision="fp32"))
     p = torch.softmax(predict(net, split, torch.no_grad).double(), dim=1)
     ranked = np.sort(p.numpy(), axis=1)[:, ::-1]
     np.testing.assert_allclose(found["ranked"], ranked.mean(axis=0), atol=1e-3)
@@ -169,8 +171,15 @@ def test_confidence_ranks_the_probabilities_of_each_image(net, split):
     assert found["true"].tolist() == (ranked[drawn] > true).sum(axis=1).tolist()
 
 
+def test_confidence_is_measured_in_the_precision_of_the_run(net, split):
+    run = Run("glyphs", "resnet10_w16", "drg", precision="bf16")
+    p = torch.softmax(predict(net, split, partial(autocast, torch.device("cpu"), "bf16")).double(), dim=1)
+    ranked = np.sort(p.numpy(), axis=1)[:, ::-1].mean(axis=0)
+    np.testing.assert_array_equal(confidence.measure(net, split, run)["ranked"], ranked.astype(np.float16))
+
+
 def test_reliability_holds_the_calibration_error(net, split):
-    found = confidence.measure(net, split, None)
+    found = confidence.measure(net, split, Run("glyphs", "resnet10_w16", "drg", precision="fp32"))
     logits = predict(net, split, torch.no_grad).double()
     for name, z in (("reliability", logits), ("reliability_scaled", scaled(logits, split.labels)[0])):
         count, mean, accuracy = found[name].astype(float)

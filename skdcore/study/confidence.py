@@ -5,11 +5,14 @@ takes that for less overconfidence (section V-B).  Two images show nothing of th
 comparison of confidence comes after temperature scaling, which costs one number.
 """
 
+from functools import partial
+
 import numpy as np
 import torch
 
 from skdcore.losses import softmax
-from skdcore.measures import BINS, bins, scaled
+from skdcore.measures import BINS, bins, predict, scaled
+from skdcore.precision import autocast
 from skdcore.study import metrics
 from skdcore.study.quantities import head
 
@@ -21,19 +24,16 @@ COLUMNS = "p_true", "entropy", "nll", "ece", "nll_scaled", "ece_scaled"
 SAID = "p_true", "ece", "ece_scaled"
 
 
-@torch.no_grad()
 def measure(net, test, run):
-    """What Figure 5 draws of a network.
+    """What Figure 5 draws of a network, in the precision of its run, so that the picture fits the record's metrics.
 
     `ranked` float16 (K,): probabilities from largest to smallest, mean over all images.  `bars` float16 (IMAGES, TOP):
     the same of the images that seed 0 draws; `true` int64 (IMAGES,): where the true class stands among them.
     `reliability` and `reliability_scaled` float32 (3, BINS): images, mean confidence and accuracy (0 to 1) by bin of
     confidence; scaled: after temperature scaling.
     """
-    index = torch.arange(len(test))
-    logits, y = torch.cat([net(test.plain(chunk)) for chunk in index.split(500)]).double(), test.labels
-    with torch.enable_grad():
-        divided, _ = scaled(logits, y)
+    logits, y = predict(net, test, partial(autocast, torch.device("cpu"), run.precision)).double(), test.labels
+    divided, _ = scaled(logits, y)
     p, order = softmax(logits).sort(dim=1, descending=True)
     drawn = torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[:IMAGES]
     true = (order[drawn] == y[drawn, None]).long().argmax(dim=1)
