@@ -66,7 +66,7 @@ def bench(model, methods, minutes=4.3, device=None, images=2048):
 def keep(record, results):
     """Writes what `bench` returned to <results>/bench/<model>-<device>.json, over an older one; returns the file."""
     file = _file(results, record["model"], record["provenance"]["device"])
-    records.atomically(file, json.dumps(record, indent=1).encode() + b"\n")
+    records.write_json(file, record)
     return file
 
 

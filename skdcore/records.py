@@ -166,7 +166,12 @@ def find(results, settings, data_sha256=None):
 def write(file, record):
     """Writes the record whole or not at all."""
     check(record, file)
-    atomically(file, json.dumps(record, indent=1, allow_nan=False).encode() + b"\n")
+    write_json(file, record)
+
+
+def write_json(file, value):
+    """Writes a value as JSON, whole or not at all.  Raises ValueError for NaN and infinities."""
+    atomically(file, json.dumps(value, indent=1, allow_nan=False).encode() + b"\n")
 
 
 def atomically(file, content):

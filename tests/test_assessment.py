@@ -47,7 +47,8 @@ def test_a_comparison_has_the_numbers_of_its_judgement(ran):
     (row,) = (row for row in verdicts(found, "drg") if row["regime"] == "full")
     numbers = [expected.gain, expected.low, expected.high]
     assert [row["estimate"], row["low"], row["high"]] == pytest.approx(numbers, abs=10**-assessment.DIGITS)
-    assert (row["place"], row["network"], row["what"]) == ("Table I", "resnet10_w16", "`drg` over `vanilla`")
+    assert (row["place"], row["network"], row["what"]) == ("in full", "resnet10_w16", "`drg` over `vanilla`")
+    assert row["experiment"] == "Table I"
     assert (row["n"], row["baseline"], row["printed"], row["verdict"]) == (3, None, None, "holds in full")
     assert row["runs"] == [f"runs/cifar100/resnet10_w16/{method}/e12-bf16.html" for method in ("drg", "vanilla")]
     (family,) = found["families"]["full"]

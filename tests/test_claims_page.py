@@ -3,18 +3,24 @@
 import nbformat
 import pytest
 
-from skdcore.study import claims_page
+from skdcore.study import claims_page, definition
 from skdcore.study.assessment import assess
-from skdcore.study.claims import claims
+from skdcore.study.claims import ACCURACY, claims
 from skdcore.study.definition import ROOT
 from skdcore.study.experiments import regime
 from skdcore.study.links import claim
+from skdcore.study.measured import KINDS
 
 VANILLA, DRG = [77.0, 77.2, 77.4], [79.0, 79.3, 79.3]
 OTHERS = {"ls": [77.1, 77.3, 77.4], "byot": [77.3, 77.4, 77.7], "dlb": [78.0, 78.3, 78.4]}
 IDS = [claim.id for claim in claims()]
 NETWORKS = 7 + 5  # one of each small regime, and the paper's five
 CALIBRATIONS = 3 * 4 * NETWORKS  # methods, metrics
+
+
+def test_every_kind_of_claim_is_measured_and_shown():
+    kinds = definition._yaml(definition.SCHEMA)["properties"]["claims"]["items"]["properties"]["kind"]["enum"]
+    assert set(kinds) | {ACCURACY} == {ACCURACY, *KINDS} == set(claims_page.FORMS) == {ACCURACY, *claims_page.SPREADS}
 
 
 def test_a_tab_has_the_comparisons_that_ran_and_counts_the_others(ran):

@@ -10,8 +10,8 @@ from pathlib import Path
 import fastjsonschema
 import pandas
 
-from skdcore.records import TEXT, atomically
-from skdcore.study.claims import ACCURACY, claims, judge
+from skdcore.records import TEXT, write_json
+from skdcore.study.claims import ACCURACY, claims, judge, within
 from skdcore.study.contents import CLAIMS, fingerprint, hashes
 from skdcore.study.evidence import everywhere
 from skdcore.study.experiments import RESULTS, ROOT, deciding
@@ -30,7 +30,7 @@ def _object(required, **properties):
 
 
 VERDICT = _object(
-    "place network what verdict",
+    "experiment place network what verdict",
     regime={"type": ["string", "null"]},
     n={"type": ["integer", "null"], "minimum": 0},
     runs={"type": "array", "items": TEXT},
@@ -51,8 +51,9 @@ FORM = fastjsonschema.compile(SCHEMA)
 def assess(results=RESULTS):
     """The structure of SCHEMA.
 
-    `claims` are those of study.yml, in its order, with a row for each verdict: `regime` (null where there is none) and
-    `place`, `network`, `what` is compared or measured, `n`, the `estimate` from `low` to `high`, the `baseline` of a
+    `claims` are those of study.yml, in its order, with a row for each verdict: `regime` (null where there is none),
+    `place`, where it holds (empty at the paper's own scale), the `experiment` of an accuracy, `network`, `what` is
+    compared or measured, `n`, the `estimate` from `low` to `high`, the `baseline` of a
     difference of few seeds, the paper's `printed` difference, the `verdict`, and the addresses of the pages of its
     `runs`, from the site's root.  Differences of accuracy are in percentage points.  `families` {regime: what made the
     intervals of its comparisons of accuracy}.  `records` is a hash of what all this is made from.
@@ -71,7 +72,7 @@ def assess(results=RESULTS):
 def write(results):
     """Writes the structure to <results>/claims.json, over an older one, and returns the file."""
     file = Path(results, CLAIMS)
-    atomically(file, json.dumps(assess(results), indent=1, allow_nan=False).encode() + b"\n")
+    write_json(file, assess(results))
     return file
 
 
@@ -106,16 +107,18 @@ def _comparison(regime, row):
     """A row of `claims.judge`."""
     one = row.comparison
     numbers = {"n": row.n, "estimate": row.gain, "low": row.low, "high": row.high, "baseline": row.baseline}
-    where = {"regime": regime.id, "place": one.experiment.paper or one.experiment.name, "network": row.network}
+    where = {"regime": regime.id, "place": within(regime), "network": row.network}
+    where["experiment"] = one.experiment.paper or one.experiment.name
     return _row(**where, what=str(one), printed=row.printed, verdict=row.verdict, runs=row.runs, **numbers)
 
 
-def _row(verdict, what, regime=None, place="", network="", n=0, runs=(), unequal=False, **numbers):
+def _row(verdict, what, regime=None, place="", experiment="", network="", n=0, runs=(), unequal=False, **numbers):
     """A verdict in the form of the schema."""
     known = {key: numbers.get(key) for key in ("estimate", "low", "high", "baseline", "printed")}
     known = {key: None if pandas.isna(value) else round(float(value), DIGITS) for key, value in known.items()}
     n = None if n is None else int(n)
-    about = {"regime": regime, "place": place, "network": network, "what": what, "n": n, "runs": list(runs)}
+    about = {"regime": regime, "place": place, "experiment": experiment, "network": network, "what": what, "n": n}
+    about["runs"] = list(runs)
     return about | known | {"verdict": verdict}
 
 

@@ -158,9 +158,8 @@ def _comparison(every, better, than, experiment, models=()):
 def judge(regime, evidence):
     """A row for each claim, comparison and network of a regime, with its verdict; and the families of the networks.
 
-    `evidence` is that of the regime, a list as `of_regime` gives it.
-
-    `runs` are the addresses of the pages of a comparison's runs, those of the better method first.
+    `evidence` is that of the regime, a list as `of_regime` gives it.  `runs` are the addresses of the pages of a
+    comparison's runs, those of the better method first.
 
     A comparison whose methods are all in the model has an interval; of the others that ran, `gain` is the difference
     over the seeds that all methods have, and `baseline` the rivals' mean there.  A family is the evidence of a network,
@@ -169,8 +168,9 @@ def judge(regime, evidence):
     asked = {}
     for claim in claims():
         for one in claim.comparisons:
+            dataset, _ = regime.place(one.experiment)
             for network in (regime.models or one.models) if regime.serves(one.experiment) else []:
-                asked.setdefault((regime.dataset or one.experiment.dataset, network), []).append((claim, one))
+                asked.setdefault((dataset, network), []).append((claim, one))
     there = {(one.dataset, one.network): one for one in evidence}
     rows, families = [], []
     for pair, pairs_ in asked.items():

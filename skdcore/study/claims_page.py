@@ -98,7 +98,7 @@ def _difference(row):
     return {
         "claim": f"`{row.claim}`",
         "verdict": row.verdict,
-        "comparison": f"{row.what}, {row.place}",
+        "comparison": f"{row.what}, {row.experiment}",
         "network": row.network,
         "the paper": "; ".join(filter(None, [printed, row.size and f"says {row.size}"])),
         f"ours, with its {PERCENT} interval": ours + span,

@@ -152,7 +152,7 @@ def on(experiment, regime, results=RESULTS):
     Its own are those that Table I lacks or, where it lacks none, those beyond vanilla and ls.  An experiment with
     regimes of its own has all rows for itself.
     """
-    dataset, networks = regime.dataset or experiment.dataset, regime.models or experiment.models
+    dataset, networks = regime.place(experiment)
     rows = experiment.rows.keys()
     if not experiment.regimes:
         rows = rows - experiments()["table_1"].rows.keys() or rows - CONTROLS

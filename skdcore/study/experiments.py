@@ -68,16 +68,19 @@ class Regime:
     dataset: str | None = None
     models: list | None = None
 
+    def place(self, experiment):
+        """The data set and the networks on which an experiment runs in this regime."""
+        return self.dataset or experiment.dataset, self.models or experiment.models
+
     def runs(self, experiment):
         """The runs of an experiment in this regime."""
-        dataset, models = self.dataset or experiment.dataset, self.models or experiment.models
-        return experiment.runs(dataset, models, self.seeds, self.epochs, self.precision)
+        return experiment.runs(*self.place(experiment), self.seeds, self.epochs, self.precision)
 
     def serves(self, experiment):
         """Whether the experiment belongs to it: it names this regime or, without naming any, has its images."""
         if experiment.regimes:
             return self.id in experiment.regimes
-        return experiment.shows(self.dataset or experiment.dataset)
+        return experiment.shows(self.place(experiment)[0])
 
 
 def experiments():

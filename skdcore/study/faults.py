@@ -6,7 +6,7 @@ from pathlib import Path
 import fastjsonschema
 import pandas
 
-from skdcore.records import NUMBER, POSITIVE, TEXT, atomically
+from skdcore.records import NUMBER, POSITIVE, TEXT, write_json
 from skdcore.study.display import Table
 from skdcore.study.experiments import RESULTS
 
@@ -34,7 +34,7 @@ FORM = fastjsonschema.compile(SCHEMA)
 
 def write(report, folder):
     """Writes the suite's report, of the form of SCHEMA, to <folder>/faults.json."""
-    atomically(Path(folder, NAME), json.dumps(FORM(report), indent=1).encode() + b"\n")
+    write_json(Path(folder, NAME), FORM(report))
 
 
 def read(results=RESULTS):

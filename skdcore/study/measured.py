@@ -119,7 +119,7 @@ def _drawn(claim, figure, metric, evidence, results):
     rows = []
     for place, runs in _places(evidence):
         chosen = regime(place["regime"])
-        dataset = chosen.dataset or experiment("table_1").dataset
+        dataset, _ = chosen.place(experiment("table_1"))
         one = drawn.get((dataset, place["network"], chosen.epochs, chosen.precision))
         rows += [place | row for row in _differences(claim, metric, one.values(metric) if one else {}, runs, LEVEL)]
     return rows
@@ -139,12 +139,11 @@ def _differences(claim, metric, values, evidence, level):
 
 def _places(evidence):
     """The networks of Table I in each regime that can decide something, and their evidence or None."""
-    table_1 = experiment("table_1")
     for chosen in deciding():
+        dataset, networks = chosen.place(experiment("table_1"))
         there = {(one.dataset, one.network): one for one in evidence[chosen.id]}
-        for network in chosen.models or table_1.models:
-            place = {"regime": chosen.id, "place": within(chosen), "network": network}
-            yield place, there.get((chosen.dataset or table_1.dataset, network))
+        for network in networks:
+            yield {"regime": chosen.id, "place": within(chosen), "network": network}, there.get((dataset, network))
 
 
 KINDS = {
