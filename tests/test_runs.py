@@ -290,6 +290,7 @@ def test_a_page_of_200_epochs_and_three_seeds_is_small(ran, book):
 def test_a_row_links_each_method_to_a_section_that_exists():
     assert to_sections("`drg(k=1)+dsr`") == "[`drg(k=1)`](#method-drg)+[`dsr`](#method-dsr)"
     assert to_sections("`vanilla, 24 epochs`") == "[`vanilla`](#method-vanilla), 24 epochs"
+    assert to_sections("`drg`, eager") == "[`drg`](#method-drg), eager"
     assert to_sections("usual loop") is None and to_sections("`my method`") is None
     assert re.findall(r"^\(method-(\w+)\)=\n### (\w+)$", descriptions(), re.MULTILINE) == [(m, m) for m in METHODS]
 

@@ -117,10 +117,7 @@ def beyond(found):
             continue
         caption = f"Claims of {kind}. Ours is {SPREADS[kind]}. Of {len(own)} comparisons {len(own) - len(ran)} have no "
         table = pandas.DataFrame([_measurement(row, FORMS[kind]) for row in ran.itertuples()])
-        table = table.loc[:, (table != "").any()]
-        shown[kind] = [
-            Table(table, f"{caption}record yet.", f"tab-claims-{kind}", _to_runs(ran) if "n" in table else {})
-        ]
+        shown[kind] = [Table(table, f"{caption}record yet.", f"tab-claims-{kind}", _to_runs(ran))]
     return Tabs(shown, " ".join(after))
 
 

@@ -20,13 +20,15 @@ SALTED, UNDATED = {"svg.hashsalt": "skdcore"}, {"Date": None}
 class Table:
     """A frame of texts that Jupyter shows as HTML and the book as a numbered table `name` with a caption.
 
+    A column of empty texts is left out.
     In the book the methods of a column "method" link to their sections, the claims of a column "claim" to their rows,
     which are in the table that `defines` them, and the cells of a column in `links`, {column: addresses from the site's
     root}, to their runs.  The pages with tables are those in experiments/.
     """
 
     def __init__(self, frame, caption, name, links=None, defines=False):
-        self.frame, self.caption, self.name, self.links = frame, " ".join(caption.split()), name, links or {}
+        self.frame, self.caption, self.name = frame.loc[:, (frame != "").any()], " ".join(caption.split()), name
+        self.links = {column: addresses for column, addresses in (links or {}).items() if column in self.frame}
         self.defines = defines
 
     def _repr_html_(self):

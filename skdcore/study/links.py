@@ -31,15 +31,15 @@ def known_runs(runs, rows):
 def to_sections(row):
     """A row's name in backticks, such as `drg(k=1)+dsr`, as Markdown: each method links to its section.
 
-    None for a text that names no methods of this code.
+    What may follow the backticks, such as ", eager", stays.  None for a text that names no methods of this code.
     """
-    match = re.fullmatch(r"`(.+?)(, \d+ epochs)?`", row)
+    match = re.fullmatch(r"`(.+?)(, \d+ epochs)?`(,.*)?", row)
     try:
         terms = parse(match[1]) if match else []
     except ValueError:
         return None
     linked = "+".join(f"[`{term.text}`](#{section(term.function)})" for term in terms)
-    return linked and linked + (match[2] or "") or None
+    return linked and linked + (match[2] or "") + (match[3] or "") or None
 
 
 def to_claim(name):

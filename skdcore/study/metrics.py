@@ -50,8 +50,7 @@ def table(values, caption, label, to_runs, beside=None):
     rule = f"Means and standard deviations over n seeds; differences from vanilla with simultaneous {PERCENT} "
     rule += "intervals, a family for each metric, of the methods in this table alone. With fewer than "
     rule += f"{MIN_SEEDS} seeds there is no interval."
-    frame = pandas.DataFrame(rows)
-    return Table(frame.loc[:, (frame != "").any()], f"{caption} {rule}", label, {"mean ± sd": pages})
+    return Table(pandas.DataFrame(rows), f"{caption} {rule}", label, {"mean ± sd": pages})
 
 
 def mean(metric, row):

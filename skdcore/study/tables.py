@@ -35,10 +35,9 @@ def accuracies(experiment, evidence, name):
     caption += "split. Gains are in percentage points"
     if any(" over " in cell for cell in columns["gain over vanilla"]):
         caption += f"; with fewer than {MIN_SEEDS} seeds they are over vanilla at the same seeds, whose mean is given"
-    filled = table.loc[:, (table != "").any()]
     found = [record for method in experiment.rows for record in evidence.runs.get(method, {}).values()]
     to_runs = {"ours, %": links.to_runs(evidence.runs, frame["method"])}
-    return Table(filled, f"{caption}. {made(found)}", name, to_runs)
+    return Table(table, f"{caption}. {made(found)}", name, to_runs)
 
 
 def printed(experiment, networks, name):

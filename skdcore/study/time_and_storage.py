@@ -119,5 +119,4 @@ def _table(network, times, sizes):
         f"every method has vanilla's {deployed['deployed']:,} parameters, {deployed['deployed weights'] / MB:.2f} "
         "MB of weights."
     )
-    frame = pandas.DataFrame(rows)
-    return Table(frame.loc[:, (frame != "").any()], caption, f"tab-fig-4-{network.replace('_', '-')}")
+    return Table(pandas.DataFrame(rows), caption, f"tab-fig-4-{network.replace('_', '-')}")
