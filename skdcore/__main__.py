@@ -262,7 +262,7 @@ def sweep_command(chosen):
         machine = hardware(device)
     table = plan(dict.fromkeys(chosen_runs, ""), chosen.results, device, machine).drop(columns="round")
     if chosen.dry_run:
-        print(shown(table, chosen.workers or slots(chosen.device)))
+        print(shown(table, None if chosen.scheduler else chosen.workers or slots(chosen.device)))
         return 0
     order = table["minutes"].sort_values(ascending=False, na_position="first", kind="stable").index
     return _side_by_side([chosen_runs[i] for i in order], chosen, chosen.scheduler)

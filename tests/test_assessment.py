@@ -84,6 +84,9 @@ def test_what_was_written_is_read_and_another_file_is_refused(ran, monkeypatch):
     assert read(results) == "assessed anew", "study.yml and the code are others"
     file.unlink()
     assert read(results) == "assessed anew", "there is no file"
-    file.write_text("{}")
-    with pytest.raises(ValueError, match="claims.json: not an assessment of the claims"):
-        read(results)
+    file.write_text('{"records": "of older code"}')
+    assert read(results) == "assessed anew", "its form does not matter"
+    for text in ("{}", "[]", "", '{"records": ' + json.dumps(assessment._hash(results)) + "}"):
+        file.write_text(text)
+        with pytest.raises(ValueError, match="claims.json: not an assessment of the claims"):
+            read(results)

@@ -80,8 +80,8 @@ def test_the_page_says_what_is_left_and_counts_what_did_not_run(ran):
     assert page.after == "Not yet run: `paper`, `tenth-wide`, `fifth`, `full`, `caltech`, `cub`, `dogs`."
     results = ran("tenth", byot=[30.0])
     bought_ = bought(120, NETWORK, "byot")
-    missing = f"`byot` with `vanilla, {bought_} epochs` and `ls, {bought_} epochs`."
-    assert EqualCost(results).tabs["tenth"][-1] == f"Not yet compared at equal cost: {missing}"
+    missing = f"Not yet compared with plain training at equal cost: `byot` ({bought_} epochs)."
+    assert EqualCost(results).tabs["tenth"][-1] == missing
     s = f"s = {one.model.s:.2f} points and 8 degrees of freedom."
     (_, gains), (_, left), (_, drawn) = one.gains, at_equal_cost(one, 120, ["dlb"]), points(one, 120)
     assert families == (

@@ -147,8 +147,8 @@ def test_the_plan_says_what_is_complete_and_how_long_the_rest_takes(ran):
         f"3 more take about {hours:.1f} hours",
         "1 more take a time that is not known yet",
     ]
-    assert summary(table) == "; ".join(parts)
-    assert summary(table[:1]) == "All 1 runs are complete"
+    assert summary(table, 1) == "; ".join(parts)
+    assert summary(table[:1], 1) == "All 1 runs are complete"
 
 
 def test_a_plan_times_a_run_by_the_records_of_every_method_each_over_its_cost(ran):

@@ -17,11 +17,12 @@ LARGE = 10  # percentage points of training accuracy over test accuracy
 def advice(experiment, results=RESULTS):
     """What helps in each regime where a method has a verdict, as a list, nearest first; empty without one."""
     there = [(regime, one) for regime in serving(experiment) for one in on(experiment, regime, results)]
-    return listed([_advice(*pair) for pair in there if pair[1].gains[0]])
+    return listed([_advice(experiment, *pair) for pair in there if pair[1].gains[0]])
 
 
-def _advice(regime, evidence):
-    return " ".join(filter(None, [f"{_setting(regime, evidence)}, {_best(evidence)}", _left(regime, evidence)]))
+def _advice(experiment, regime, evidence):
+    best, left = _best(evidence), _left(experiment, regime, evidence)
+    return " ".join(filter(None, [f"{_setting(regime, evidence)}, {best}", left]))
 
 
 def _setting(regime, evidence):
@@ -58,9 +59,10 @@ def _best(evidence):
     return f"{'; '.join(parts)}.{worse}{unequal}"
 
 
-def _left(regime, evidence):
+def _left(experiment, regime, evidence):
     """What remains of each method that was compared at equal cost, and which were not; empty without one that was."""
-    frame, _ = at_equal_cost(evidence, regime.epochs, costlier(evidence))
+    own = [method for method in costlier(evidence) if method in experiment.rows]
+    frame, _ = at_equal_cost(evidence, regime.epochs, own)
     longer = longer_gains(points(evidence, regime.epochs)[0])
     compared = frame[frame["n"] > 0].groupby("method", sort=False)
     said = [remains(rows, longer, regime.epochs) for _, rows in compared]

@@ -79,16 +79,18 @@ def write(results):
 def read(results=RESULTS):
     """What `write` wrote there or, without the file or once something has changed, what `assess` gives.
 
-    Raises ValueError for a file of another form.
+    Raises ValueError for a file of another form, unless other code has written it.
     """
     file = Path(results, CLAIMS)
     try:
-        found = FORM(json.loads(file.read_text()))
+        found = json.loads(file.read_text())
+        if found["records"] == _hash(results):
+            return FORM(found)
     except FileNotFoundError:
-        found = {}
-    except ValueError as error:
-        raise ValueError(f"{file}: not an assessment of the claims: {error}") from None
-    return found if found.get("records") == _hash(results) else assess(results)
+        pass
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{file}: not an assessment of the claims: {error!r}") from None
+    return assess(results)
 
 
 def _hash(results):

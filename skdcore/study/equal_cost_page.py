@@ -145,12 +145,10 @@ def remains(rows, longer, usual):
 
 def not_compared(frame):
     """A sentence on the methods in a frame of `at_equal_cost` that did not run beside plain training of their cost."""
-    absent = frame[frame["n"] == 0]
-    items = [
-        f"`{method}` with {' and '.join(f'`{rival}`' for rival in rows['rival'])}"
-        for method, rows in absent.groupby("method", sort=False)
-    ]
-    return f"Not yet compared at equal cost: {'; '.join(items)}." if items else ""
+    ran = frame.loc[frame["n"] > 0, "method"]
+    absent = frame[~frame["method"].isin(ran)].drop_duplicates("method")
+    items = ", ".join(f"`{one.method}` ({one.epochs} epochs)" for one in absent.itertuples())
+    return f"Not yet compared with plain training at equal cost: {items}." if items else ""
 
 
 def _families(evidence, shown, c):

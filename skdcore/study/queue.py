@@ -102,20 +102,21 @@ def _pace(there, machine):
     return {kind: median(values) for kind, values in minutes.items()}
 
 
-def shown(table, workers=1):
-    """A plan as text, summed up below."""
+def shown(table, workers):
+    """A plan as text, summed up below as `summary` does."""
     return f"{table.round(1).to_string(index=False)}\n{summary(table, workers)}"
 
 
-def summary(table, workers=1):
-    """How much of a plan is complete and how long the rest takes, in a line."""
+def summary(table, workers):
+    """How much of a plan is complete and how long the rest takes with some workers, in a line; None: of one worker."""
     left = table[~table["complete"]]
     if left.empty:
         return f"All {len(table)} runs are complete"
     timed = left["minutes"].dropna()
     parts = [f"{len(table) - len(left)} of {len(table)} runs are complete"]
     if len(timed):
-        parts.append(f"{len(timed)} more take about {timed.sum() / 60 / workers:.1f} hours")
+        hours = f"{timed.sum() / 60 / (workers or 1):.1f} hours{'' if workers else ' of one worker'}"
+        parts.append(f"{len(timed)} more take about {hours}")
     if unknown := len(left) - len(timed):
         parts.append(f"{unknown} more take a time that is not known yet")
     return "; ".join(parts)
