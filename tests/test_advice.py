@@ -68,7 +68,5 @@ def test_the_advice_says_what_is_left_at_equal_cost(ran):
     assert f"`dlb` over `vanilla, {epochs} epochs`: -1.00 ({low:+.2f} to {high:+.2f}), worse." in left
     assert "Not yet compared" not in left, "dlb is, though not with ls"
     waiting = advice(experiment("table_1"), ran("tenth", cs_kd=[77.0], **{"drg(k=1)+dsr": [77.0]})).split(". ")[-1]
-    assert (
-        waiting
-        == f"Not yet compared with plain training at equal cost: `cs_kd` ({bought(120, 'resnet10_w16', 'cs_kd')} epochs)."
-    )
+    bought_ = bought(120, "resnet10_w16", "cs_kd")
+    assert waiting == f"Not yet compared with plain training at equal cost: `cs_kd` ({bought_} epochs)."

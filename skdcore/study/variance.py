@@ -105,7 +105,7 @@ def _beyond(found):
     least, others = every[[*DEFINITIONS]].min(axis=1), every["trained"] != BASELINE
     lowest = every.loc[least.idxmin()]
     return (
-        f" r is negative by some definition in {(least[others] < 0).sum()} of the {others.sum()} runs of other methods "
+        f" It is negative by some definition in {(least[others] < 0).sum()} of the {others.sum()} runs of other methods "
         f"on photographs. The lowest of all is {least.min():+z.2f}: `{lowest['method']}`, seed {lowest['seed']}, in "
         f"{lowest['where']}."
     )
@@ -123,7 +123,7 @@ def curves(runs):
     alt = f"Curves over the epochs of plain training, by their means over the runs. {' '.join(parts)}"
     caption = (
         "Plain training, a row of panels for each regime and a line for each run: test accuracy, and the variance "
-        "of ranked outputs as the paper's text defines it."
+        "of ranked outputs as the paper's text defines it. Longer runs are not drawn."
     )
     return Picture(figures.variances(runs), caption, alt, "fig-3-curves")
 
@@ -136,7 +136,7 @@ def coefficients(found):
     known = {name: values for name in DEFINITIONS if len(values := rows[name].dropna())}
     parts = [f"{name}: {values.min():+z.2f} to {values.max():+z.2f}" for name, values in known.items()]
     alt = f"Pearson's r of {len(rows)} runs of plain training, by definition. {'; '.join(parts)}."
-    caption = "Pearson's r of variance and test accuracy by the four definitions; a mark is a run of plain training."
+    caption = "Pearson's r of variance and test accuracy by the four definitions; a mark is a run of plain training, longer runs included."
     return Picture(figures.correlations(rows, DEFINITIONS), caption, alt, "fig-3-coefficients")
 
 
