@@ -105,8 +105,8 @@ def _beyond(found):
     least, others = every[[*DEFINITIONS]].min(axis=1), every["trained"] != BASELINE
     lowest = every.loc[least.idxmin()]
     return (
-        f" It is negative by some definition in {(least[others] < 0).sum()} of the {others.sum()} runs of other methods "
-        f"on photographs. The lowest of all is {least.min():+z.2f}: `{lowest['method']}`, seed {lowest['seed']}, in "
+        f" It is negative by some definition in {(least[others] < 0).sum()} of the {others.sum()} runs of other "
+        f"methods on photographs. The lowest of all is {least.min():+z.2f}: `{lowest['method']}`, seed {lowest['seed']}, in "
         f"{lowest['where']}."
     )
 
@@ -136,7 +136,10 @@ def coefficients(found):
     known = {name: values for name in DEFINITIONS if len(values := rows[name].dropna())}
     parts = [f"{name}: {values.min():+z.2f} to {values.max():+z.2f}" for name, values in known.items()]
     alt = f"Pearson's r of {len(rows)} runs of plain training, by definition. {'; '.join(parts)}."
-    caption = "Pearson's r of variance and test accuracy by the four definitions; a mark is a run of plain training, longer runs included."
+    caption = (
+        "Pearson's r of variance and test accuracy by the four definitions; a mark is a run of plain training, longer "
+        "runs included."
+    )
     return Picture(figures.correlations(rows, DEFINITIONS), caption, alt, "fig-3-coefficients")
 
 
