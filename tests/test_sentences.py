@@ -148,4 +148,5 @@ def test_regimes_are_listed_with_the_papers_first_and_those_without_records_last
     *_, miniature, missing = text.splitlines()
     assert miniature.startswith(f"- **`miniature`** ({regime('miniature').text}; resnet10_w16). Fewer than 3 seeds")
     assert missing.startswith("- Not yet run: `paper`")
+    assert sentences.by_regime(experiment("table_1"), "no/folder").endswith("`miniature`.")
     assert sentences.not_run([]) == ""

@@ -1,5 +1,7 @@
 """What the records say, in words: the sentences of the pages, as Markdown."""
 
+from pathlib import Path
+
 import pandas
 
 from skdcore.study.evidence import PROPOSED, nearest, on
@@ -145,10 +147,14 @@ def _span(frame, low, high):
 
 
 def by_regime(experiment, miniature):
-    """What each regime says of an experiment, the paper's first, as a list.  `miniature`: where its records are."""
+    """What each regime says of an experiment, the paper's first, as a list.
+
+    `miniature`: the folder of its records, which need not be there before the first notebook has trained it.
+    """
     items, missing = [], []
     for regime in [*serving(experiment), regime_of(MINIATURE)]:
-        there = on(experiment, regime, miniature if regime.id == MINIATURE else RESULTS)
+        results = miniature if regime.id == MINIATURE else RESULTS
+        there = on(experiment, regime, results) if Path(results).is_dir() else []
         missing += [] if there else [regime.id]
         items += [
             f"**`{regime.id}`** ({regime.text}; {one.network}). {verdicts(one.compare(experiment))} {ends(one)}"

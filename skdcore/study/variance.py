@@ -106,8 +106,8 @@ def _beyond(found):
     lowest = every.loc[least.idxmin()]
     return (
         f" It is negative by some definition in {(least[others] < 0).sum()} of the {others.sum()} runs of other "
-        f"methods on photographs. The lowest of all is {least.min():+z.2f}: `{lowest['method']}`, seed {lowest['seed']}, in "
-        f"{lowest['where']}."
+        f"methods on photographs. The lowest of all is {least.min():+z.2f}: `{lowest['method']}`, seed "
+        f"{lowest['seed']}, in {lowest['where']}."
     )
 
 
