@@ -19,6 +19,7 @@ import skdcore.train
 from skdcore import records
 from skdcore.data import Data
 from skdcore.datasets import DATASETS, glyphs, padded
+from skdcore.errors import Damaged
 from skdcore.methods import METHODS
 from skdcore.models import network
 from skdcore.step import Step
@@ -253,3 +254,16 @@ def files(results):
 def kinds(results):
     """The endings of the files under a results folder: what there is beside a record."""
     return {re.sub(r"^\d+", "", file.rpartition("/")[2]) for file in files(results)}
+
+
+def any_byte_altered(file, read):
+    """Alters each byte of a file in turn; `read` gives it whole or names it as damaged, which is most often."""
+    whole, damaged = file.read_bytes(), 0
+    for at in range(len(whole)):
+        file.write_bytes(whole[:at] + bytes([whole[at] ^ 255]) + whole[at + 1 :])
+        try:
+            read(file)
+        except Damaged as error:
+            assert str(file) in str(error)
+            damaged += 1
+    assert damaged > len(whole) / 2
