@@ -311,7 +311,7 @@ def test_pages_and_pictures_are_made_of_a_drawing(figure, drawing):
         assert len(made.svg) < 300_000 and "seed" in made.caption and drawn[0].title in made.alt
         metric = {"ranked": "p_true", "reliability": "ece", "attention": "insertion", "embedding": "silhouette"}
         value = drawn[0].values(metric[draw.__name__])["vanilla"][0]
-        assert f"vanilla {value:.3f}" in made.alt
+        assert f"vanilla {value:.4f}" in made.alt
     if figure is features:
         assert pictures.embedding([drawn[1]], "fig") is None, "only seed 0 has coordinates"
     if figure is attention:

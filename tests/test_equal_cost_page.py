@@ -87,7 +87,7 @@ def test_the_page_says_what_is_left_and_counts_what_did_not_run(ran):
     assert families == (
         f"The simultaneous 95 % intervals of all gains at equal epochs (2) have c = {gains:.2f}, {s} "
         "The simultaneous 95 % intervals of these gains and the differences at equal cost together (4) have "
-        f"c = {left:.2f}, {s}"
+        f"c = {left:.2f}, {s} The gains of longer plain training are in the family of the figure below."
     )
     assert page.basis == (
         "- regime tenth, resnet10\\_w16, cifar100(n=50): The simultaneous 95 % intervals of all differences from "

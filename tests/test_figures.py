@@ -162,7 +162,8 @@ def test_accuracy_against_cost_of_one_seed_has_no_front_and_of_one_row_is_not_dr
 
 def at_gap(gap):
     row = {"regime": "tenth", "network": "x", "method": "drg", "gap": gap, "gain": 1.0, "low": 0.5, "high": 1.5}
-    return pandas.DataFrame([row, row | {"method": "ls", "gain": 2.0, "low": nan, "high": nan}])
+    few = {"method": "ls", "gain": 2.0, "low": nan, "high": nan, "verdict": "n < 3"}
+    return pandas.DataFrame([row | {"verdict": "better"}, row | few])
 
 
 def test_printed_gains_stand_in_a_margin_until_their_gap_is_known():
@@ -171,6 +172,10 @@ def test_printed_gains_stand_in_a_margin_until_their_gap_is_known():
     main.figure.canvas.draw()
     assert side.get_title() == "gap not printed" and side.lines[1].get_ydata().tolist() == [1.8]
     assert [text.get_text() for text in main.texts] == ["tenth"]
+    assert main.figure.get_label() == (
+        "Gains over vanilla: drg +1.00 (+0.50 to +1.50), better, in tenth, x (gap 60.0); ls +2.00, n < 3, in tenth, x "
+        "(gap 60.0). The gains that the paper prints: drg +1.80 on a; drg +2.00 on b."
+    )
     (alone,) = figures.gains_by_gap(at_gap(60.0), theirs[1:]).axes
     (((_, low), (_, high)),) = alone.collections[0].get_segments()
     assert (low, high) == (0.5, 1.5) and alone.lines[2].get_ydata().tolist() == [2.0]

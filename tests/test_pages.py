@@ -137,24 +137,24 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_a_page_is_outdated_by(change, root, tmp_path):
-    before = Page("one", tmp_path, root=root).fingerprint()
+    before = Page("one", tmp_path, root=root).made_from()
     change(root)
-    assert Page("one", tmp_path, root=root).fingerprint() != before
+    assert Page("one", tmp_path, root=root).made_from() != before
 
 
 def test_a_page_is_outdated_by_another_value_of_its_parameter(root, tmp_path):
-    given, default = (Page("one", tmp_path, results, root).fingerprint() for results in ("results", None))
+    given, default = (Page("one", tmp_path, results, root).made_from() for results in ("results", None))
     assert given != default
 
 
 def test_a_page_is_not_outdated_by_another_place_outputs_or_what_a_run_leaves_beside_its_record(root, tmp_path):
-    before = Page("one", tmp_path, root=root).fingerprint()
+    before = Page("one", tmp_path, root=root).made_from()
     moved = shutil.copytree(root, tmp_path / "elsewhere/teachers")
     for name in ("glyphs/0.lock", "glyphs/0.weights.pt", "glyphs/0.json.7.tmp", "teachers/glyphs/0.json"):
         write(moved / "results" / name, "x")
     write(moved / "skdcore/__pycache__/code.py", "x")
     write(moved / "notebooks/two.ipynb", "x")
-    assert Page("one", tmp_path / "other", root=moved).fingerprint() == before
+    assert Page("one", tmp_path / "other", root=moved).made_from() == before
 
 
 @pytest.mark.parametrize(
@@ -174,18 +174,37 @@ def test_the_measurement_is_made_first_and_then_the_drawings(root, tmp_path, ran
 
 def test_what_earlier_pages_leave_is_seen_by_later_ones_and_outdates_no_page(root, tmp_path, monkeypatch, capsys):
     """Nor do the claims, which are written when all records are there."""
-    leave = "import pathlib\nfile = pathlib.Path(results, '{0}.npz')\nfile.exists() or file.write_text('{0}')\n{1}"
+    leave = "import pathlib\nfile = pathlib.Path(results, 'drawings/{0}.npz')\nfile.parent.mkdir(exist_ok=True)\n"
+    leave += "file.exists() or file.write_text('{0}')\n{1}"
     for name in ("fig_5", "side_by_side", "fig_8"):
         write_notebook(root, name, leave.format(name, SHOW), parameters='results: str = "results"')
     monkeypatch.setattr(
-        assessment, "write", lambda folder: write(folder / "claims.json", str(sorted(os.listdir(folder))))
+        assessment, "write", lambda folder: write(folder / "claims.json", str(sorted(os.listdir(folder / "drawings"))))
     )
     assert make(tmp_path, results=root / "results", root=root) == []
-    assert (root / "results/claims.json").read_text() == "['fig_5.npz', 'fig_8.npz', 'glyphs', 'side_by_side.npz']"
+    assert (root / "results/claims.json").read_text() == "['fig_5.npz', 'fig_8.npz', 'side_by_side.npz']"
     capsys.readouterr()
     (root / "results/claims.json").write_text("")
     assert make(tmp_path, results=root / "results", root=root) == []
     assert {line.split()[1] for line in capsys.readouterr().out.splitlines()} == {"unchanged"}
+
+
+def test_a_page_that_has_not_seen_a_new_record_is_not_marked_as_current(root, tmp_path):
+    page = Page("one", tmp_path, root=root)
+    page.make()
+    write(root / "results/drawings/x.npz", "1")
+    page.stamp()
+    assert Page("one", tmp_path, root=root).is_current()
+    write(root / "results/drawings/y.npz", "1")
+    write(root / "results/glyphs/3.json", "{}")
+    page.stamp()
+    assert not Page("one", tmp_path, root=root).is_current()
+
+
+def test_a_folder_of_records_that_is_not_there_is_named_before_anything_is_trained(root, tmp_path, ran):
+    with pytest.raises(FileNotFoundError, match="resultz: no such folder of records"):
+        make(tmp_path, results=root / "resultz", root=root)
+    assert ran == []
 
 
 def test_the_measurement_has_all_threads_and_notebooks_side_by_side_one_each(root, tmp_path, monkeypatch):

@@ -96,7 +96,7 @@ def test_where_signs_differ_each_definition_has_its_count():
 
 def test_other_methods_are_counted_after_plain_training():
     both = pandas.concat([found([0.9] * 4), found([-0.2, 0.1, 0.1, 0.1], [0.3] * 4, method="ls")], ignore_index=True)
-    text = "It is negative by some definition in 1 of the 2 runs of other methods on photographs. The lowest of all is "
+    text = "In 1 of 2 runs of other methods on photographs, r is negative by some definition. The lowest of all is "
     text += "-0.20: `ls`, seed 0, in tenth, x on y."
     assert finding(both).endswith(text) and finding(both).startswith("**Not the paper")
 

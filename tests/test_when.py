@@ -71,12 +71,15 @@ def row(regime, gap, low, high, method="drg", verdict="better"):
 
 def test_a_prediction_is_what_the_intervals_of_the_two_enclosing_regimes_span():
     rows = [row("far", 60, 5, 6), row("above", 30, -0.5, 0.4), row("below", 20, 0.1, 2), row("zero", 1, -9, -8)]
-    rows.append(row("unequal", 23, 50, 60, verdict="unequal spread"))
     found = pandas.DataFrame([*rows, row("paper", 22, 10, 11), row("above", 25, None, None)])
     (drg, *others) = when.predictions(TABLE_1, found).to_dict("records")
     assert (drg["regimes"], drg["low"], drg["high"], drg["lacking"]) == ("below and above", -0.5, 2, [])
     assert drg["paper"] == pytest.approx(1.78)
     assert all(pandas.isna(one["low"]) and one["lacking"] == ["below", "above"] for one in others)
+    narrow = pandas.concat([found, pandas.DataFrame([row("narrow", 23, 0.2, 0.3, verdict="unequal spread")])])
+    assert when.predictions(TABLE_1, narrow).loc[0, ["regimes", "low", "high"]].tolist() == ["below and narrow", 0.1, 2]
+    note = "For `drg` a spread in `narrow` is unequal; without it the range would be -0.50 to +2.00."
+    assert when.prediction(TABLE_1, narrow).tabs[""][2] == note
     shown = when.prediction(TABLE_1, found)
     assert shown.tabs[""][1].frame.values.tolist() == [["`drg`", "below and above", "-0.50 to +2.00", "+1.78, within"]]
 
@@ -97,7 +100,7 @@ def test_a_trend_is_shown_where_the_interval_of_the_change_leaves_out_zero():
         f"+1.00 ({1 - half:+.2f} to {1 + half:+.2f}), undecided.",
     ]
     assert when.finding(found[found["method"] == "ls"]).startswith("**No trend is shown.**")
-    assert when.finding(found[found["method"] == "dlb"]).startswith("**Not known yet.**")
+    assert when.finding(found[found["method"] == "dlb"]).startswith("**Not known yet.** No method has an interval to")
 
 
 def test_the_change_of_a_gain_has_welch_s_interval():

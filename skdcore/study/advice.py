@@ -7,7 +7,8 @@ from skdcore.study.equal_cost import cost
 from skdcore.study.equal_cost_page import at_equal_cost, costlier, longer_gains, not_compared, points, remains
 from skdcore.study.evidence import on
 from skdcore.study.experiments import BASELINE, RESULTS, serving
-from skdcore.study.sentences import listed
+from skdcore.study.rows import UNEQUAL
+from skdcore.study.sentences import HEADS, listed
 from skdcore.study.tables import interval
 from skdcore.study.when import gap_of
 
@@ -31,8 +32,8 @@ def _setting(regime, evidence):
         return f"**In `{regime.id}`**"
     far = f"{plain['gap']:.0f} points more accurate on its training images than on the test images"
     kind = far if plain["gap"] > LARGE else "about equally accurate on its training images and the test images"
-    text = f"**Where plain training is {kind}**, as in `{regime.id}` ({plain['train']:.0f} % of its training images, "
-    return f"{text}after training and without augmentation, and {plain['test']:.0f} % of the test images)"
+    text = f"**Where plain training is {kind}**, as in `{regime.id}` ({plain['train']:.0f} % on its training images, "
+    return f"{text}after training and without augmentation, and {plain['test']:.0f} % on the test images)"
 
 
 def _best(evidence):
@@ -41,8 +42,10 @@ def _best(evidence):
     relied = {method: gain for method, gain in gains.items() if not evidence.unequal & {method, BASELINE}}
     worse = ", ".join(f"`{method}` ({gain.estimate:+z.2f})" for method, gain in relied.items() if gain.high < 0)
     worse = worse and f" Worse: {worse}."
-    unequal = ", ".join(f"`{method}`" for method in gains.keys() - relied.keys())
-    unequal = unequal and f" Of unequal spread, so without a verdict: {unequal}."
+    unequal = ", ".join(f"`{method}`" for method in gains if method not in relied)
+    unequal = unequal and f" {HEADS[UNEQUAL]}: {unequal}."
+    if not relied:
+        return f"no gain has a verdict, because the spread of `{BASELINE}` is unequal."
     better = {method: gain for method, gain in relied.items() if gain.low > 0}
     if not better:
         tried = ", ".join(f"`{method}`" for method in relied)

@@ -51,12 +51,12 @@ FORM = fastjsonschema.compile(SCHEMA)
 def assess(results=RESULTS):
     """The structure of SCHEMA.
 
-    `claims` are those of study.yml, in its order, with a row for each verdict: `regime` (null where there is none),
-    `place`, where it holds (empty at the paper's own scale), the `experiment` of an accuracy, `network`, `what` is
-    compared or measured, `n`, the `estimate` from `low` to `high`, the `baseline` of a
-    difference of few seeds, the paper's `printed` difference, the `verdict`, and the addresses of the pages of its
-    `runs`, from the site's root.  Differences of accuracy are in percentage points.  `families` {regime: what made the
-    intervals of its comparisons of accuracy}.  `records` is a hash of what all this is made from.
+    `claims` are those of study.yml, in its order, with a row for each verdict: `regime` (null where there is none);
+    `place`, where the verdict holds (empty at the paper's own scale); the `experiment` of an accuracy; `network`;
+    `what` is compared or measured; `n`; the `estimate` from `low` to `high`; the `baseline` of a difference of few
+    seeds; the paper's `printed` difference; the `verdict`; and `runs`, the addresses of the pages of the runs compared,
+    from the site's root, the method's first. Differences of accuracy are in percentage points. `families` {regime: what
+    made the intervals of its comparisons of accuracy}. `records` is a hash of what all this is made from.
     """
     rows, families, evidence = {}, {}, everywhere(results)
     for regime in deciding():
@@ -114,13 +114,13 @@ def _comparison(regime, row):
     return _row(**where, what=str(one), printed=row.printed, verdict=row.verdict, runs=row.runs, **numbers)
 
 
-def _row(verdict, what, regime=None, place="", experiment="", network="", n=0, runs=(), unequal=False, **numbers):
+def _row(verdict, what, regime=None, place="", experiment="", network="", n=0, runs=(), **numbers):
     """A verdict in the form of the schema."""
     known = {key: numbers.get(key) for key in ("estimate", "low", "high", "baseline", "printed")}
     known = {key: None if pandas.isna(value) else round(float(value), DIGITS) for key, value in known.items()}
     n = None if n is None else int(n)
     about = {"regime": regime, "place": place, "experiment": experiment, "network": network, "what": what, "n": n}
-    about["runs"] = list(runs)
+    about["runs"] = list(runs) if n else []
     return about | known | {"verdict": verdict}
 
 

@@ -62,7 +62,9 @@ def _lost(evidence, methods, results):
     """A sentence on the runs of methods whose predictions are missing beside their records, if there are any."""
     runs = [(method, seed, one) for method in methods for seed, one in _held(evidence, method).items()]
     names = "; ".join(f"`{method}`, seed {seed}" for method, seed, one in runs if not kept(results, one))
-    return [f"The last column lacks runs whose predictions are not beside their records: {names}."] if names else []
+    return (
+        [f"How many predictions differ is not known of runs without a file of predictions: {names}."] if names else []
+    )
 
 
 def kept(results, record):
@@ -93,8 +95,11 @@ def _table(evidence, frame, label):
     caption = (
         f"Calibration and disagreement, {evidence.title}: means over n seeds. Scaled: after division of the logits by "
         "the fitted temperature, which is above 1 for an over-confident network and below 1 for an under-confident "
-        "one. The last column compares a method with vanilla of the same seed, and vanilla with its own other seeds. "
-        "Older records do not hold these metrics, so n can be smaller than in other tables."
+        "one. Older records do not hold these metrics, so n can be smaller than in other tables."
     )
+    if frame["differs"].notna().any():
+        caption += (
+            " Predictions differ between a method and vanilla of the same seed; in vanilla's row, between its seeds."
+        )
     to_runs = dict.fromkeys(map(head, COLUMNS), links.to_runs(evidence.runs, frame["method"]))
     return Table(pandas.DataFrame(columns), caption, label, to_runs)

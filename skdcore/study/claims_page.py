@@ -8,13 +8,16 @@ from skdcore.study.display import Table, Tabs
 from skdcore.study.experiments import MISSING, PAPER, deciding
 from skdcore.study.links import to_claim
 from skdcore.study.measured import KINDS, OPEN
+from skdcore.study.quantities import QUANTITIES
 from skdcore.study.rows import FEW, UNEQUAL
 from skdcore.study.sentences import PERCENT, not_run
 from skdcore.study.statistics import MIN_SEEDS, NO_GAIN, UNDECIDED
 from skdcore.study.tables import interval
 
-FORMS = {ACCURACY: "{:+z.2f}", "time": "×{:.2f}", "storage": "×{:.2f}", "correlation": "{:+z.2f}"}
-FORMS |= {"confidence": "{:+z.2f}", "calibration": "{:+z.3f}", "separation": "{:+z.4f}", "attention": "{:+z.3f}"}
+OF = {ACCURACY: "accuracy", "confidence": "temperature", "calibration": "ece", "separation": "silhouette"}
+OF |= {"attention": "insertion"}  # the quantities whose differences the kinds of claims are about
+FORMS = {"time": "×{:.2f}", "storage": "×{:.2f}", "correlation": "{:+z.2f}"}
+FORMS |= {kind: f"{{:+z.{QUANTITIES[key].decimals}f}}" for kind, key in OF.items()}
 SHOWN = 3  # estimates of one verdict; of more, the ends
 SPREADS = {
     "time": "the quotient of two medians over n turns, each of the ratio to vanilla, with the quartiles farthest apart",

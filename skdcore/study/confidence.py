@@ -14,7 +14,6 @@ from skdcore.losses import softmax
 from skdcore.measures import BINS, bins, predict, scaled
 from skdcore.precision import autocast
 from skdcore.study import metrics
-from skdcore.study.quantities import head
 
 FIGURE = "fig_5"
 METHODS = "vanilla", "drg", "dsr", "drg+dsr"
@@ -55,7 +54,7 @@ def finding(drawing):
     rows = {metric: metrics.of_method(drawing.values(metric), "drg+dsr") for metric in SAID}
     if None in rows.values():
         return "DRG+DSR did not run beside vanilla."
-    parts = [f"{head(key)} {metrics.difference(key, row)}, {row.verdict}" for key, row in rows.items()]
+    parts = [f"{metrics.told(key, row)}, {row.verdict}" for key, row in rows.items()]
     return f"**DRG+DSR minus plain training:** {'; '.join(parts)}."
 
 

@@ -28,7 +28,8 @@ class Table:
 
     def __init__(self, frame, caption, name, links=None, defines=False):
         self.frame, self.caption, self.name = frame.loc[:, (frame != "").any()], " ".join(caption.split()), name
-        self.links = {column: addresses for column, addresses in (links or {}).items() if column in self.frame}
+        gone = frame.columns.difference(self.frame.columns)
+        self.links = {column: addresses for column, addresses in (links or {}).items() if column not in gone}
         self.defines = defines
 
     def _repr_html_(self):

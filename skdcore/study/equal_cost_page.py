@@ -1,6 +1,6 @@
 """The page "At equal cost": what is left of a costlier method's gain once plain training may cost as much."""
 
-from math import inf, nan
+from math import inf
 from types import SimpleNamespace
 
 import pandas
@@ -10,6 +10,7 @@ from skdcore.study.display import Table, Tabs, escaped
 from skdcore.study.equal_cost import LONGER, THRESHOLD, bought, costs, row
 from skdcore.study.evidence import of_regime
 from skdcore.study.experiments import BASELINE, MISSING, RESULTS, deciding
+from skdcore.study.rows import NO_DIFFERENCE
 from skdcore.study.sentences import JUDGED, family, none_run, not_run, processors
 from skdcore.study.tables import difference, made
 
@@ -29,6 +30,7 @@ class EqualCost(Tabs):
                 title = f"{one.title}, {one.dataset}"
                 self.points[title], c = points(one, regime.epochs)
                 blocks, without = _blocks(regime, one, self.points[title], f"tab-equal-cost-{regime.id}-{number}")
+                blocks[:0] = [f"**`{one.network}` on `{one.dataset}`**"] if blocks and len(there) > 1 else []
                 if blocks:
                     tabs.setdefault(regime.id, [f"**Regime `{regime.id}`:** {regime.text}."]).extend(blocks)
                 waiting += [none_run(without, f" at equal cost in `{regime.id}`, {one.network}")] if without else []
@@ -72,8 +74,9 @@ def points(evidence, epochs):
     """A row for each row of a network that ran beside vanilla and whose cost is known, cheapest first; and a c.
 
     `cost` is that of the whole run, in runs of vanilla of `epochs`; `accuracy`, `low` and `high` are vanilla's accuracy
-    and the difference to it.  The differences of all rows of the model are one family, the longer ones too, of that c.
-    `inside` the model; on the `front`, where no row of the model that costs as much or less has a higher accuracy.
+    and the difference to it, whose `verdict` is there too.  The differences of all rows of the model are one family,
+    the longer ones too, of that c.  `inside` the model; on the `front`, where no row of the model that costs as much or
+    less has a higher accuracy.
     """
     vanilla = pandas.Series(evidence.values.get(BASELINE, {}), dtype=float).mean()
     level = evidence.model.estimates[BASELINE] if evidence.have(BASELINE) else vanilla
@@ -81,7 +84,7 @@ def points(evidence, epochs):
     known = known_costs(evidence.network, {run["method"] for run in runs.values()})
     drawn = [name for name, run in runs.items() if run["method"] in known]
     differences, c = evidence.differences([(name, BASELINE) for name in drawn if name != BASELINE])
-    own = {"n": len(evidence.values.get(BASELINE, {})), "gain": 0.0, "low": nan, "high": nan, "verdict": ""}
+    own = NO_DIFFERENCE | {"n": len(evidence.values.get(BASELINE, {})), "gain": 0.0}
     rows = []
     for (name, _), one in (({(BASELINE, BASELINE): own} if BASELINE in drawn else {}) | differences).items():
         if one["n"]:
@@ -100,18 +103,18 @@ def points(evidence, epochs):
 def _blocks(regime, one, drawn, name):
     """What is shown of a network and, if none of its comparisons ran, how many there are."""
     methods = one.runs.keys() - one.longer
-    usual = regime.epochs
     known = known_costs(one.network, methods)
     frame, c = at_equal_cost(one, regime.epochs, costlier(one))
     shown = frame[frame["n"] > 0]
     if shown.empty:
         return [], len(frame)
     gains = {method: difference(SimpleNamespace(**one.gain(method))) for method in shown["method"].unique()}
+    longer = longer_gains(drawn)
     items = [
-        f"- `{method}`: {gains[method]}, over vanilla at equal epochs. {remains(rows, longer_gains(drawn), usual)}"
+        f"- `{method}`: {gains[method]}, over vanilla at equal epochs. {remains(rows, longer, regime.epochs)}"
         for method, rows in shown.groupby("method", sort=False)
     ]
-    blocks = ["\n".join(items), _table(one, shown, gains, known, name), *_families(one, shown, c)]
+    blocks = ["\n".join(items), _table(one, shown, gains, known, name), *_families(one, shown, c, bool(longer))]
     blocks += [where] if (where := one.model and processors(one)) else []
     blocks += [missing] if (missing := not_compared(frame)) else []
     if without := ", ".join(f"`{method}`" for method in sorted(methods - known.keys())):
@@ -137,10 +140,8 @@ def remains(rows, longer, usual):
     head = f"**At equal cost, `{method}` {JUDGED[verdict][0]}.** " if verdict in JUDGED else ""
     gained = f": {longer[plain]}" if plain in longer else ""
     parts = "; ".join(f"over `{one.rival}`: {difference(one)}" for one in rows.itertuples())
-    return (
-        f"{head}For what `{method}` costs, `{BASELINE}` trains {epochs} epochs instead of {usual}{gained}. `{method}` "
-        f"{parts}."
-    )
+    plain_ = f"For what `{method}` costs, `{BASELINE}` can train {epochs} epochs instead of {usual}{gained}."
+    return f"{head}{plain_} `{method}` {parts}."
 
 
 def not_compared(frame):
@@ -151,13 +152,14 @@ def not_compared(frame):
     return f"Not yet compared with plain training at equal cost: {items}." if items else ""
 
 
-def _families(evidence, shown, c):
-    """Sentences on the two families of a table."""
+def _families(evidence, shown, c, longer):
+    """Sentences on the families of a table and, where there are `longer` runs, of their gains in the list above it."""
     gains, c_of_gains = evidence.gains
     families = [("all gains at equal epochs", len(gains), c_of_gains)]
     if left := shown["low"].notna().sum():
         families += [("these gains and the differences at equal cost together", left + len(gains), c)]
     said = [family(evidence, of, number, its_c) for of, number, its_c in families if number]
+    said += ["The gains of longer plain training are in the family of the figure below."] if longer else []
     return [" ".join(said)] if said else []
 
 

@@ -21,7 +21,7 @@ from skdcore.study.experiments import (
     recorded,
     serving,
 )
-from skdcore.study.rows import Rows
+from skdcore.study.rows import NO_DIFFERENCE, Rows
 from skdcore.study.statistics import bonferroni, over, verdict
 
 FAILED = "failed"
@@ -102,8 +102,7 @@ class Evidence(Rows):
             values |= {
                 "paper_gain": experiment.printed_gain(method, network) if experiment.shows(self.dataset) else None
             }
-            own = {"gain": None, "low": None, "high": None, "baseline": None, "verdict": ""}
-            rows.append((own if method == BASELINE else self.gain(method)) | values)
+            rows.append((NO_DIFFERENCE if method == BASELINE else self.gain(method)) | values)
         return pandas.DataFrame(rows).astype(dict.fromkeys(("residual", "paper", "paper_gain"), float))
 
 

@@ -9,7 +9,7 @@ from skdcore.study.equal_cost import THRESHOLD
 from skdcore.study.evidence import PROPOSED
 from skdcore.study.experiments import BASELINE
 from skdcore.study.statistics import MIN_SEEDS
-from skdcore.study.tables import SIMULTANEOUS
+from skdcore.study.tables import SIMULTANEOUS, difference
 from skdcore.sums import keywords_of, parse
 
 MARKS = [{"color": f"C{color}", "marker": marker} for color, marker in zip((0, 1, 2, 4, 5), "osD^v", strict=True)]
@@ -182,10 +182,11 @@ def gains_by_gap(found, printed):
     main.set_ylabel("gain over vanilla, percentage points")
     figure.legend(loc="outside lower center", ncols=5, frameon=False)
     gaps = "; ".join(
-        f"{one.method} {one.gain:+.2f} in {one.regime} (gap {one.gap:.1f})" for one in measured.itertuples()
+        f"{one.method} {difference(one)}, in {one.regime}, {one.network} (gap {one.gap:.1f})"
+        for one in measured.itertuples()
     )
-    theirs = "; ".join(f"{one.method} {one.gain:+.2f} on {one.network}" for one in printed.itertuples())
-    figure.set_label(f"Gains over vanilla: {gaps}. The paper's gains: {theirs}.")
+    theirs = "; ".join(f"{one.method} {one.gain:+z.2f} on {one.network}" for one in printed.itertuples())
+    figure.set_label(f"Gains over vanilla: {gaps}.{theirs and f' The gains that the paper prints: {theirs}.'}")
     return figure
 
 

@@ -24,8 +24,9 @@ def to_runs(runs, rows):
 
 
 def known_runs(runs, rows):
-    """The same without those of rows that did not run."""
-    return [page for page in to_runs(runs, rows) if page]
+    """The addresses of the runs of those rows that ran; none if the first did not."""
+    first, *others = to_runs(runs, rows)
+    return [first, *filter(None, others)] if first else []
 
 
 def to_sections(row):

@@ -3,9 +3,8 @@
 Each takes the claim, the evidence of every regime (`evidence.everywhere`) and the folder of results, and gives a row
 for every measurement that the claim asks for, with these keys:
 `regime`: its id, or None; `place`: where a verdict on it holds, in words, and empty at the paper's own scale;
-`network`; `what` was measured, in words; `n`, how often, or None for a count; `estimate`, with `low` and `high`; and
-`unequal`, if the spread of a row in it stands out; `runs`, the addresses of the pages of its runs, if it is of runs.
-NaN is what there is no record of.
+`network`; `what` was measured, in words; `n`, how often, or None for a count; `estimate`, with `low` and `high`; and,
+if it is of runs, `runs`, the addresses of their pages.  NaN is what there is no record of.
 """
 
 from itertools import product
@@ -134,7 +133,7 @@ def _differences(claim, metric, values, evidence, level):
     for (method, rival), one in found.items():
         row = {"what": f"{QUANTITIES[metric].words} of `{method}` minus that of `{rival}`", "estimate": one["gain"]}
         row |= {"runs": known_runs(evidence.runs if evidence else {}, [method, rival])}
-        yield row | {key: one[key] for key in ("n", "low", "high")} | {"unequal": one["verdict"] == UNEQUAL}
+        yield row | {key: one[key] for key in ("n", "low", "high", "verdict")}
 
 
 def _places(evidence):
@@ -169,7 +168,7 @@ def _verdict(claim, row):
         return ""
     if pandas.isna(row["low"]):
         return FEW
-    if row.get("unequal"):
+    if row.get("verdict") == UNEQUAL:
         return UNEQUAL
     if claim.asks:
         return direction(row["low"], row["high"])

@@ -3,14 +3,12 @@
 The model and the intervals are those of `statistics`, a family for each metric.
 """
 
-from math import nan
-
 import pandas
 
 from skdcore.study.display import Table
 from skdcore.study.experiments import BASELINE
-from skdcore.study.quantities import head, shown
-from skdcore.study.rows import FEW, UNEQUAL, Rows
+from skdcore.study.quantities import QUANTITIES, head, shown
+from skdcore.study.rows import FEW, NO_DIFFERENCE, UNEQUAL, Rows
 from skdcore.study.sentences import PERCENT
 from skdcore.study.statistics import MIN_SEEDS, UNDECIDED
 
@@ -28,7 +26,7 @@ def differences(values):
     rows = []
     for method, by_seed in values.items():
         series = pandas.Series(by_seed, dtype=float)
-        row = found.get((method, BASELINE), {"gain": nan, "low": nan, "high": nan, "verdict": ""})
+        row = found.get((method, BASELINE), NO_DIFFERENCE)
         rows.append(row | {"method": method, "n": len(series), "mean": series.mean(), "sd": series.std()})
     return pandas.DataFrame(rows)
 
@@ -69,6 +67,13 @@ def direction(low, high):
     return HIGHER if low > 0 else LOWER if high < 0 else UNDECIDED
 
 
+def told(metric, row):
+    """The difference of a row in a sentence, with its unit: that of percentages is points."""
+    quantity = QUANTITIES[metric]
+    unit = "points" if quantity.unit == "%" else quantity.unit
+    return f"{quantity.words} {difference(metric, row)}{unit and f' {unit}'}"
+
+
 def of_method(values, method):
     """The row of one method among the `differences` of a metric; None if it did not run beside vanilla."""
     rows = [row for row in differences(values).itertuples() if row.method == method and row.verdict]
@@ -83,7 +88,7 @@ def finding(values, method, heads, decides):
     rows = {metric: of_method(by_method, method) for metric, by_method in values.items()}
     if None in rows.values():
         return f"{method.upper()} did not run beside vanilla."
-    numbers = "; ".join(f"{head(metric)} {difference(metric, row)}" for metric, row in rows.items())
+    numbers = "; ".join(told(metric, row) for metric, row in rows.items())
     heads = heads | {FEW: f"With fewer than {MIN_SEEDS} seeds there is no verdict."}
     heads |= {UNEQUAL: "The spread of the seeds is unequal, so there is no verdict."}
     verdict = heads[rows[decides].verdict]

@@ -16,6 +16,7 @@ import papermill
 from dask.system import CPU_COUNT  # knows of containers
 from jupyter_core.utils import ensure_event_loop
 
+from skdcore import records
 from skdcore.errors import Broken, unknown
 from skdcore.records import atomically
 from skdcore.study import assessment, install, kernels
@@ -43,19 +44,21 @@ class Page:
         known = dict(_parameters(self.cells))
         self.given = {"results": results} if results and "results" in known else {}
         self.parameters = known | self.given
+        self.seen = {}  # what `made_from` last was
 
-    def fingerprint(self):
-        """A hash of all that the page is made from: notebook, parameters, code and records; no time and no path."""
+    def made_from(self):
+        """Hashes of all that the page is made from: notebook, parameters, code and records; no time and no path."""
         found = {"notebook": [[cell.cell_type, cell.metadata, cell.source] for cell in self.cells], "given": self.given}
         found |= hashes(self.root, "skdcore/**/*", "study.yml", "results/**/*")
         if "results" in self.parameters:
             found |= hashes(self.root / self.parameters["results"], "**/*", label="records/")
-        return fingerprint(found)
+        return found
 
     def is_current(self):
         """True if the page was made from what is there now."""
         try:
-            return json.loads(self.file.read_bytes())["metadata"]["skdcore"]["fingerprint"] == self.fingerprint()
+            self.seen = self.made_from()
+            return json.loads(self.file.read_bytes())["metadata"]["skdcore"]["fingerprint"] == fingerprint(self.seen)
         except (FileNotFoundError, ValueError, KeyError):
             return False
 
@@ -67,14 +70,19 @@ class Page:
             done = papermill.execute_notebook(self.template, None, self.given, cwd=self.root, **how)
         done.cells[:0] = install.cells(self.root)  # not run here
         self._strip(done)
+        self.seen = self.made_from()  # after the run: it may have left records
         self._write(done)
 
     def stamp(self):
-        """Marks the page as made from what is there now."""
-        self._write(nbformat.read(self.file, as_version=4))
+        """Marks the page as current if nothing has come since but what other pages leave: drawings and benchmarks."""
+        seen, now = self.seen, self.made_from()
+        others = {name for name in seen.keys() | now.keys() if seen.get(name) != now.get(name)}
+        if others and all("drawings/" in name or "bench/" in name for name in others):
+            self.seen = now
+            self._write(nbformat.read(self.file, as_version=4))
 
     def _write(self, page):
-        page.metadata["skdcore"] = {"fingerprint": self.fingerprint()}  # after the run: it may have left records
+        page.metadata["skdcore"] = {"fingerprint": fingerprint(self.seen)}
         atomically(self.file, nbformat.writes(page).encode() + b"\n")
 
     def _strip(self, notebook):
@@ -117,12 +125,13 @@ def make(folder, results=None, only=None, root=ROOT):
     The runs of tables that outdated pages show are trained first, in one sweep.  Once all pages that may leave records
     are made, the claims and their verdicts are written beside the records in `results`, where that is given.
     A notebook that fails is reported on stderr; its old page stays, and the others are still made.
+    Raises FileNotFoundError for a folder of records that is not there.
     """
     names = {file.stem for file in (root / "notebooks").glob("*.ipynb")}
     for name in only or []:
         if name not in names:
             raise unknown("notebook", name, names)
-    results, folder = results and Path(results).resolve(), Path(folder).resolve()
+    results, folder = results and records.folder(results).resolve(), Path(folder).resolve()
     given = results and os.path.relpath(results, root)
     pages = [Page(name, folder, given, root) for name in sorted(only or names)]
     first, drawn = ([page for page in pages if page.name in some] for some in (TIMED, DRAWN))
@@ -135,7 +144,7 @@ def make(folder, results=None, only=None, root=ROOT):
         failed += _made(drawn, pool.map)
         if results:
             assessment.write(results)
-        for page in first + drawn:  # what the later of them left outdates none of the earlier
+        for page in first + drawn:
             if page.name not in failed:
                 page.stamp()
         failed += _made([page for page in pages if page not in first + drawn], pool.map)
@@ -157,13 +166,9 @@ def _train(pages):
             how = page.root / given["results"], given["root"], given["scheduler"]
             runs.setdefault(how, []).extend(every[page.name].runs(**asked))
     for (results, root, scheduler), missing in runs.items():
-        try:
+        try:  # the notebook that shows a run which cannot be trained will fail, the others need not
             sweep(missing, results=results, root=root, scheduler=scheduler)
-        except (
-            ValueError,
-            OSError,
-            Broken,
-        ) as error:  # the notebook that shows this run will fail, the others need not
+        except (ValueError, OSError, Broken) as error:
             print(error, file=sys.stderr)
 
 

@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 
 from skdcore.study.display import Picture, Tabs
 from skdcore.study.figures import MARKS
+from skdcore.study.quantities import shown
 
 
 def _each(drawn, name, draw):
@@ -28,8 +29,8 @@ def _means(drawing, *metrics):
     """The mean of metrics over the seeds of each method, as a text for whoever cannot see the picture."""
     parts = []
     for method, seeds in drawing.weights.items():
-        values = [sum(float(drawing.arrays[method, seed][one]) for seed in seeds) / len(seeds) for one in metrics]
-        parts.append(f"{method} {', '.join(f'{value:.3f}' for value in values)}")
+        means = {one: sum(float(drawing.arrays[method, seed][one]) for seed in seeds) / len(seeds) for one in metrics}
+        parts.append(f"{method} {', '.join(shown(one, mean) for one, mean in means.items())}")
     return f"{drawing.title}: {'; '.join(parts)}."
 
 

@@ -46,7 +46,7 @@ def queue(names, rounds=None, **changed):
 def _runs(of, values, changed):
     """The runs of a round in one regime, seed by seed, so that what is complete is complete rows of a table."""
     plain = changed.get("dataset", of.dataset or Experiment.dataset)
-    rows = [(of.dataset or one.dataset, row) for one in map(experiment, values.get("rows_of", [])) for row in one.rows]
+    rows = [(of.place(one)[0], row) for one in map(experiment, values.get("rows_of", [])) for row in one.rows]
     rows += [(plain, canonical(method)) for method in values.get("methods", [])]
     if not (networks := values.get("models", of.models)):
         raise ValueError(f"the regime {of.id} has no networks of its own; give models")

@@ -8,6 +8,7 @@ from skdcore.study.statistics import LEVEL, MIN_SEEDS, fit, over, pairs, verdict
 
 FEW = f"n < {MIN_SEEDS}"
 UNEQUAL = "unequal spread"
+NO_DIFFERENCE = {"gain": nan, "low": nan, "high": nan, "baseline": nan, "verdict": ""}  # of a row from itself
 
 
 class Rows:

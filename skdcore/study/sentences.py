@@ -17,16 +17,16 @@ HEADS = {
     WORSE: "Worse than vanilla",
     NO_GAIN: f"No gain above {MARGIN:g} points",
     UNDECIDED: "Undecided",
-    UNEQUAL: "Of unequal spread, so without a verdict",
+    UNEQUAL: "Without a verdict, because of unequal spread",
     FEW: f"Fewer than {MIN_SEEDS} seeds, so without an interval",
 }
 
 JUDGED = {  # of one method, of several
     BETTER: ("is better than plain training", "are better than plain training"),
-    WORSE: ("is worse", "are worse"),
+    WORSE: ("is worse than plain training", "are worse than plain training"),
     NO_GAIN: (f"has {NO_GAIN} points", f"have {NO_GAIN} points"),
-    UNDECIDED: (f"is {UNDECIDED}", f"are {UNDECIDED}"),
-    UNEQUAL: ("has no verdict, its spread being unequal", "have no verdict, their spread being unequal"),
+    UNDECIDED: ("is shown to be neither better nor worse", "are shown to be neither better nor worse"),
+    UNEQUAL: ("has no verdict, because of unequal spread", "have no verdict, because of unequal spread"),
 }
 
 
@@ -70,11 +70,12 @@ def basis(evidence):
     if not evidence.gains[0]:
         return f"There are no intervals: they need vanilla and another row with {MIN_SEEDS} seeds each."
     of, (gains, c) = evidence.model, evidence.gains
+    where = processors(evidence)
     text = (
         f"{family(evidence, 'all gains over vanilla', len(gains), c)} They come from one linear model, accuracy = "
         f"method + seed + error, of the {len(of.estimates)} rows of {evidence.where} that have at least {MIN_SEEDS} "
         "seeds, on this page or another; s is the standard deviation of an error, and the residual sd of a row its own "
-        f"estimate of s.{processors(evidence)}"
+        f"estimate of s.{where and f' {where}'}"
     )
     return text + "".join(
         f" **Unequal spread:** `{method}` has a residual sd of {of.sds[method]:.2f} points, more than chance explains "
@@ -86,17 +87,18 @@ def basis(evidence):
 
 
 def processors(evidence):
-    """Which rows of the model ran on which processors, as a sentence; empty where all ran on the same."""
-    made_on = {}
+    """Which rows of the model ran on which processors, as a sentence; empty where all runs had the same."""
+    made_on, every = {}, set()
     for method in evidence.model.estimates:
         devices = {device for record in evidence.runs[method].values() for device in parts(record, "device")}
         made_on.setdefault(" and ".join(sorted(devices)), []).append(f"`{method}`")
-    if len(made_on) == 1:
+        every |= devices
+    if len(every) == 1:
         return ""
     rows = "; ".join(f"on {devices}: {', '.join(methods)}" for devices, methods in made_on.items())
     return (
-        f" **Not all rows ran on the same processors** ({rows}). These round differently, and a difference between "
-        "such rows holds what that changes; the model counts it as chance."
+        f"**Not all runs had the same processor** ({rows}). Processors round differently, so a difference between such "
+        "rows includes that effect; the model takes it for chance."
     )
 
 
@@ -154,7 +156,7 @@ def by_regime(experiment, miniature):
     items, missing = [], []
     for regime in [*serving(experiment), regime_of(MINIATURE)]:
         results = miniature if regime.id == MINIATURE else RESULTS
-        there = on(experiment, regime, results) if Path(results).is_dir() else []
+        there = on(experiment, regime, results) if results is RESULTS or Path(results).is_dir() else []
         missing += [] if there else [regime.id]
         items += [
             f"**`{regime.id}`** ({regime.text}; {one.network}). {verdicts(one.compare(experiment))} {ends(one)}"

@@ -103,10 +103,10 @@ def _beyond(found):
     if set(every["trained"]) == {BASELINE}:
         return ""
     least, others = every[[*DEFINITIONS]].min(axis=1), every["trained"] != BASELINE
-    lowest = every.loc[least.idxmin()]
+    lowest, number = every.loc[least.idxmin()], others.sum()
     return (
-        f" It is negative by some definition in {(least[others] < 0).sum()} of the {others.sum()} runs of other "
-        f"methods on photographs. The lowest of all is {least.min():+z.2f}: `{lowest['method']}`, seed "
+        f" In {(least[others] < 0).sum()} of {number} run{'s' * int(number != 1)} of other methods on photographs, r "
+        f"is negative by some definition. The lowest of all is {least.min():+z.2f}: `{lowest['method']}`, seed "
         f"{lowest['seed']}, in {lowest['where']}."
     )
 

@@ -67,12 +67,12 @@ def predictions(experiment, found):
     """A row for each of METHODS: what the regimes say of the paper's scale, before it is run, on TARGET.
 
     There the gap is at most 100 less the accuracy that the paper prints for vanilla.  Of the regimes where the method
-    has an interval that can be relied on, those with the next smaller and the next larger gap enclose it; the
-    prediction, from `low` to `high`, is what their two intervals span.  Without both it is NaN, and the sides that are
-    `lacking` are named.
+    has an interval, those with the next smaller and the next larger gap enclose it; the prediction, from `low` to
+    `high`, is what their two intervals span.  Without both it is NaN, and the sides that are `lacking` are named.
+    `unequal` are those of the two in which the interval is too narrow, as a spread is unequal.
     """
     limit, rows = 100 - experiment.rows[BASELINE][TARGET], []
-    ready = _ready(found[found["regime"] != PAPER])
+    ready = found[(found["regime"] != PAPER) & found["low"].notna() & found["gap"].notna()].sort_values("gap")
     for method in METHODS:
         own = ready[ready["method"] == method]
         below, above = own[own["gap"] <= limit].tail(1), own[own["gap"] > limit].head(1)
@@ -80,6 +80,7 @@ def predictions(experiment, found):
         lacking = [word for word, side in (("below", below), ("above", above)) if side.empty]
         low, high = (nan, nan) if lacking else (both["low"].min(), both["high"].max())
         row = {"method": method, "regimes": " and ".join(both["regime"]), "low": low, "high": high, "lacking": lacking}
+        row["unequal"] = both.loc[both["verdict"] == UNEQUAL, "regime"].tolist()
         rows.append(row | {"paper": experiment.printed_gain(method, TARGET)})
     return pandas.DataFrame(rows)
 
@@ -117,11 +118,12 @@ def finding(found):
     The change of a gain has a t interval with Welch and Satterthwaite's degrees of freedom, as the two regimes have a
     model each; those of all methods are simultaneous (Bonferroni).  A trend is shown if it leaves out zero.
     """
-    ready = _ready(found)
+    relied = found["low"].notna() & found["gap"].notna() & (found["verdict"] != UNEQUAL)
+    ready = found[relied].sort_values("gap")
     own = {method: ready[ready["method"] == method] for method in METHODS}
     pairs_ = {method: (rows.iloc[0], rows.iloc[-1]) for method, rows in own.items() if rows["gap"].nunique() > 1}
     if not pairs_:
-        return "**Not known yet.** No method has an interval in two regimes."
+        return "**Not known yet.** No method has an interval to rely on in two regimes."
     items, shown = [], {}
     for method, pair in pairs_.items():
         change = _change(*pair, len(pairs_))
@@ -134,15 +136,11 @@ def finding(found):
         for names, way in zip(parts, (HIGHER, LOWER), strict=True)
         if names
     ]
-    rule = "Gains in the regimes with the smallest and the largest gap where a method has an interval, and how far the "
-    rule += f"second is above the first, with simultaneous {PERCENT} intervals, in points:"
+    rule = (
+        "Gains in the regimes with the smallest and the largest gap where a method has an interval to rely on, and how "
+    )
+    rule += f"far the second is above the first, with simultaneous {PERCENT} intervals, in points:"
     return "\n".join([f"**{' '.join(heads) or 'No trend is shown.'}** {rule}", "", *items])
-
-
-def _ready(found):
-    """The gains with a gap and an interval that can be relied on, in the order of the gaps."""
-    relied = found["low"].notna() & found["gap"].notna() & (found["verdict"] != UNEQUAL)
-    return found[relied].sort_values("gap")
 
 
 def _change(first, last, methods):
@@ -158,7 +156,8 @@ def _change(first, last, methods):
 
 def prediction(experiment, found):
     """What `predictions` says, and why it does not say more."""
-    limit, rows, without = 100 - experiment.rows[BASELINE][TARGET], [], {}
+    limit, rows, without, notes = 100 - experiment.rows[BASELINE][TARGET], [], {}, []
+    relied = predictions(experiment, found[found["verdict"] != UNEQUAL]).set_index("method")
     for one in predictions(experiment, found).itertuples():
         if one.lacking:
             without.setdefault(" or ".join(one.lacking), []).append(f"`{one.method}`")
@@ -167,12 +166,18 @@ def prediction(experiment, found):
         row |= {"predicted": interval(one)}
         side = "above" if one.paper > one.high else "below" if one.paper < one.low else "within"
         rows.append(row | {"the paper prints": "" if pandas.isna(one.paper) else f"{one.paper:+z.2f}, {side}"})
+        if one.unequal:
+            other = relied.loc[one.method]
+            range_ = "there would be no prediction" if other.lacking else f"the range would be {interval(other)}"
+            regimes = " and ".join(f"`{name}`" for name in one.unequal)
+            notes.append(f"For `{one.method}` a spread in {regimes} is unequal; without it {range_}.")
     blocks = [f"The gap of `{TARGET}` at the paper's scale is taken to be at most {limit:.2f} points."]
     if rows:
         caption = f"Predicted gains over vanilla at the paper's scale, {TARGET}, in percentage points."
-        blocks.append(Table(pandas.DataFrame(rows), caption, "tab-when-prediction"))
+        blocks += [Table(pandas.DataFrame(rows), caption, "tab-when-prediction"), *notes]
     for sides, names in without.items():
+        it = "them" if len(names) > 1 else "it"
         blocks.append(
-            f"**No prediction yet** for {', '.join(names)}: no regime {sides} that gap has an interval for it."
+            f"**No prediction yet** for {', '.join(names)}: no regime {sides} that gap has an interval for {it}."
         )
     return Tabs({"": blocks})
